@@ -20,6 +20,7 @@ mod encode;
 mod event;
 mod failures;
 mod filling;
+mod followed;
 mod footprint;
 mod formats;
 mod given;
@@ -254,7 +255,8 @@ async fn run_with(
     let backlog = (recovered.source.next_sequence()).map(|next| Backlog::from(next, unread));
     let formats = &recovered.outputs.formats;
     let learning = Learning::begin(formats, &settings, &context);
-    let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
+    let at_once = (&events, &stopping.at_once);
+    let given = Given::begin(&settings, &context, formats, log.agreement(), at_once);
     let telling = Telling::resumed(&settings, recovered.untold, has_ended, &context);
     let mut pipeline = Pipeline {
         drift: Drift::begin(&settings, &context.status),
@@ -487,6 +489,7 @@ impl Pipeline {
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Room(bytes) => self.look_at_the_room(bytes),
             Event::Table(told) => self.hear_of_table(*told),
+            Event::Heard(heard) => self.heard_of_table(*heard),
             Event::Failed(error) => return Err(error),
         }
         Ok(())

@@ -27,16 +27,23 @@ pub struct SchemaPin {
     pub version: u32,
     /// The name of its columns.
     pub hash: String,
+    /// Where it lies: keys up to the number. The first daemons did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
 }
 
 /// A version of a table of the Glue Data Catalog.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableVersion {
     /// What tells the table from others: `web.hits`.
     pub name: String,
     /// The catalog's own number of the version, where it tells one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// When the table was made, in milliseconds since the Unix epoch, where the catalog tells it: one that is made again
+    /// counts its versions anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
 }
 
 /// A column or a field that is new, or of another type than before. One that is gone has no type any more.
@@ -74,14 +81,6 @@ pub struct ColumnConflict {
 }
 
 impl SchemaVersion {
-    /// What tells it from others.
-    pub fn pin(&self) -> SchemaPin {
-        SchemaPin {
-            version: self.version,
-            hash: self.hash(),
-        }
-    }
-
     /// So many versions are kept, the last ones.
     pub const KEPT: u32 = 100;
 

@@ -24,6 +24,8 @@ pub struct TableAnswer {
     pub document: String,
     /// The catalog's number of the version.
     pub version: Option<String>,
+    /// When the table was made, in milliseconds since the Unix epoch.
+    pub created_ms: Option<i64>,
 }
 
 /// Why a table could not be read.
@@ -105,7 +107,17 @@ fn read(answer: &Value) -> Option<TableAnswer> {
     Some(TableAnswer {
         document: json!({ "StorageDescriptor": { "Columns": columns } }).to_string(),
         version: number.next().map(str::to_owned),
+        created_ms: table.get("CreateTime").and_then(milliseconds),
     })
+}
+
+/// A time, which AWS writes in seconds, with a fraction.
+fn milliseconds(time: &Value) -> Option<i64> {
+    let seconds = time.as_f64().filter(|seconds| seconds.is_finite())?;
+    let milliseconds = std::time::Duration::try_from_secs_f64(seconds)
+        .ok()?
+        .as_millis();
+    i64::try_from(milliseconds).ok()
 }
 
 /// What to mend, where something is.
@@ -147,17 +159,22 @@ mod tests {
 
     #[test]
     fn a_table_and_a_version_of_one_are_read_alike_and_partition_keys_are_no_columns() {
-        let table = json!({ "Name": "hits", "VersionId": "7", "PartitionKeys": [{ "Name": "day", "Type": "string" }],
+        let table = json!({ "Name": "hits", "VersionId": "7", "CreateTime": 1_796_000_000.25, "PartitionKeys": [{ "Name": "day", "Type": "string" }],
             "StorageDescriptor": { "Location": "s3://lake", "Columns": [{ "Name": "id", "Type": "bigint" }] } });
         let expected = TableAnswer {
             document: r#"{"StorageDescriptor":{"Columns":[{"Name":"id","Type":"bigint"}]}}"#
                 .to_owned(),
             version: Some("7".to_owned()),
+            created_ms: Some(1_796_000_000_250),
         };
         assert_eq!(read(&json!({ "Table": table })), Some(expected.clone()));
         let version = json!({ "TableVersion": { "VersionId": "7", "Table": table } });
         assert_eq!(read(&version), Some(expected));
         assert_eq!(read(&json!({ "TableList": [] })), None);
+        for time in [json!(-1), json!("2026-11-30"), json!(1e300)] {
+            let answer = read(&json!({ "Table": { "CreateTime": time } }));
+            assert_eq!(answer.unwrap().created_ms, None, "{time}");
+        }
     }
 
     #[test]

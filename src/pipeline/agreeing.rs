@@ -1,8 +1,9 @@
-//! Records that wait until the daemons that share their stream have columns for them.
+//! Columns that the daemons which share a stream agree on, and the records that wait for them.
 //!
 //! A stretch with something that no version takes which is known here is held, and so is all that comes behind it: none of
 //! it is applied before a version is in the bucket that takes it. No checkpoint has passed what is held, so whoever takes
-//! the lease reads it again, and a stop leaves it to him. The version ends what is open, as a checkpoint does.
+//! the lease reads it again, and a stop leaves it to him. The version ends what is open, as a checkpoint does. What a Glue table
+//! says is agreed on, too, before it is in force; but for it nothing waits while there are columns.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pipeline;
-use super::agreement::{ChainError, Proposing, SchemaAgreement};
+use super::agreement::{ChainError, Heard, Proposing, SchemaAgreement};
 use super::event::Event;
 use super::hurry::Hurry;
 use super::learning::{Held, Learning};
@@ -21,7 +22,7 @@ use super::waiting::lasting::LastingError;
 use crate::checkpoint::Lane;
 use crate::destination::PublishError;
 use crate::error::StreamError;
-use crate::format::Inference;
+use crate::format::{Columns, Inference};
 use crate::retry;
 
 /// A line of the log that is said while it is true.
@@ -33,8 +34,10 @@ pub(super) struct Agreeing {
     held: Held,
     /// So many of the first that are held are asked for, or have columns.
     asked: usize,
-    /// What the others have that are held, as one: so many stretches take no more memory for it than one.
-    unasked: Option<Inference>,
+    /// What the first have that are held, where they are a sample; the others say it themselves.
+    sample: Option<Inference>,
+    /// What the catalog has said of a table, until it is taken to the others.
+    heard: Option<Heard>,
     asking: Option<AbortOnDropHandle<()>>,
     /// What has come of it, until it is in force. The error says why there are no columns.
     answer: Option<Result<(), String>>,
@@ -48,7 +51,8 @@ impl Agreeing {
             agreement,
             held: Held::default(),
             asked: 0,
-            unasked: None,
+            sample: None,
+            heard: None,
             asking: None,
             answer: None,
             lasting_error: None,
@@ -80,34 +84,50 @@ impl Agreeing {
         self.lasting_error.as_ref()
     }
 
-    /// Holds a stretch behind the others.
-    fn push(&mut self, mut routed: Routed) {
-        let seen = routed.seen.take().filter(|_| routed.records > 0);
-        if let Some(seen) = seen {
-            match &mut self.unasked {
-                Some(unasked) => unasked.merge(seen),
-                unasked => *unasked = Some(seen),
-            }
-        }
-        self.held.push(routed);
+    /// What the catalog has said last. What it said before is no matter any more.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        self.heard = Some(heard);
     }
 
-    /// What all that is held has; from now on it is asked for, or has columns.
-    fn take_unasked(&mut self) -> Inference {
+    /// Begins to agree on what there is to agree on: what a table has, or what records have that wait. `None`: nothing.
+    fn propose(&mut self, outputs: &Outputs) -> Option<Proposing> {
+        if let Some(heard) = self.heard.take() {
+            return self.agreement.propose_heard(heard);
+        }
+        if self.asked > 0 || self.held.is_empty() {
+            return None;
+        }
+        let seen = self.take_unasked();
+        let learner = outputs.formats.learner().clone();
+        Some(self.agreement.propose(learner, seen))
+    }
+
+    /// What all that is held has, one after the other; from now on it is asked for.
+    fn take_unasked(&mut self) -> Vec<Columns> {
+        let sample = self.sample.take();
+        let unasked = self.held.iter().skip(self.asked);
+        let unasked = unasked.filter_map(seen_of);
+        let mut columns: Vec<Columns> = sample
+            .iter()
+            .chain(unasked)
+            .map(Inference::columns)
+            .collect();
+        columns.dedup();
         self.asked = self.held.len();
-        self.unasked.take().unwrap_or_default()
+        columns
     }
 
     /// Gives up what is not asked for.
     fn leave_unasked(&mut self) {
         self.held.truncate(self.asked);
-        self.unasked = None;
+        self.sample = None;
     }
 
     /// Whether something is held for which the columns in force do not do.
     fn lacks(&self, outputs: &Outputs) -> bool {
-        let unasked = self.unasked.as_ref();
-        unasked.is_some_and(|seen| outputs.formats.lack(seen))
+        let unasked = self.held.iter().skip(self.asked);
+        let mut unasked = self.sample.iter().chain(unasked.filter_map(seen_of));
+        unasked.any(|seen| outputs.formats.lack(seen))
     }
 }
 
@@ -149,10 +169,14 @@ async fn try_to_ask(
     }
 }
 
+/// What the records of a stretch have that the columns in force when it was read did not take.
+fn seen_of(routed: &Routed) -> Option<&Inference> {
+    routed.seen.as_ref().filter(|_| routed.records > 0)
+}
+
 /// Whether a stretch has what the columns in force do not take.
 fn lacks(outputs: &Outputs, routed: &Routed) -> bool {
-    let seen = routed.seen.as_ref().filter(|_| routed.records > 0);
-    seen.is_some_and(|seen| outputs.formats.lack(seen))
+    seen_of(routed).is_some_and(|seen| outputs.formats.lack(seen))
 }
 
 impl Pipeline {
@@ -164,7 +188,7 @@ impl Pipeline {
     /// Holds a stretch behind those that wait. It is given back where none does.
     pub(super) fn hold_behind_others(&mut self, routed: Routed) -> Option<Routed> {
         match self.agreeing.as_mut().filter(|agreeing| agreeing.holds()) {
-            Some(agreeing) => agreeing.push(routed),
+            Some(agreeing) => agreeing.held.push(routed),
             None => return Some(routed),
         }
         None
@@ -173,7 +197,7 @@ impl Pipeline {
     /// Holds a stretch that has what no version takes which is known here. It is given back where it need not wait.
     pub(super) fn hold_for_agreement(&mut self, routed: Routed) -> Option<Routed> {
         match &mut self.agreeing {
-            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.push(routed),
+            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.held.push(routed),
             _ => return Some(routed),
         }
         None
@@ -185,7 +209,7 @@ impl Pipeline {
             return false;
         };
         let (held, seen) = learning.take();
-        (agreeing.held, agreeing.unasked) = (held, Some(seen));
+        (agreeing.held, agreeing.sample) = (held, Some(seen));
         true
     }
 
@@ -205,12 +229,12 @@ impl Pipeline {
             return Ok(());
         };
         let is_under_way = agreeing.asking.is_some() || agreeing.answer.is_some();
-        if is_under_way || agreeing.asked > 0 || agreeing.held.is_empty() {
+        if is_under_way {
             return Ok(());
         }
-        let seen = agreeing.take_unasked().columns();
-        let learner = self.outputs.formats.learner().clone();
-        let proposing = agreeing.agreement.propose(learner, seen);
+        let Some(proposing) = agreeing.propose(&self.outputs) else {
+            return Ok(());
+        };
         let asking = ask(
             proposing,
             self.events.clone(),
@@ -229,7 +253,7 @@ impl Pipeline {
             return Ok(());
         };
         let formats = &self.outputs.formats;
-        let versions = agreeing.agreement.versions();
+        let versions = agreeing.agreement.in_force();
         match answer {
             Ok(()) => {
                 let is_first = formats.history().is_empty();
@@ -237,7 +261,7 @@ impl Pipeline {
                 let version = adopted.map_err(|fault| super::formats::to_be_mended(&fault))?;
                 self.end_learning();
                 if version.is_some() {
-                    if is_first {
+                    if is_first || self.given.is_some() {
                         self.tell_of_strange_rules();
                     }
                     // Of the objects of a shard none goes back to columns from before.
@@ -282,11 +306,7 @@ impl Pipeline {
             }
             if self.learning.is_some() {
                 // Nothing came of what was asked for: what has come since says what columns there are.
-                let mut seen = agreeing.unasked.take();
-                for mut routed in std::mem::take(&mut agreeing.held) {
-                    if routed.records > 0 {
-                        routed.seen = seen.take();
-                    }
+                for routed in std::mem::take(&mut agreeing.held) {
                     self.take_chunk(routed)?;
                 }
                 return Ok(());
@@ -295,7 +315,7 @@ impl Pipeline {
                 return Ok(());
             }
             // Where not all of it has columns, those are asked for together.
-            agreeing.take_unasked();
+            agreeing.asked = agreeing.held.len();
         }
     }
 
@@ -317,6 +337,10 @@ impl Pipeline {
             tracing::warn!(stream, cause = %error, unsaid, "{UNAGREED}");
         }
         status.metrics().publish_retries.add(1);
+        if !self.is_agreeing() && self.awaited_columns().is_none() {
+            // It holds nothing up.
+            return;
+        }
         self.stopping.not_agreed(error.clone());
         let now = self.context.clock.moment();
         if let Some(agreeing) = &mut self.agreeing {

@@ -1,17 +1,19 @@
-//! Columns that are learned by the daemons that share a stream: one chain of versions for all, in the bucket.
+//! Columns that the daemons which share a stream learn, or read of a Glue table: one chain of versions for all, in the bucket.
 //!
 //! A version is in the bucket before a record is applied with it. So a checkpoint never lists an object of a version that
 //! the others cannot know, whoever dies when: a version that nobody has used yet is harmless. What one has to do for a
-//! version is in `proposal`, where the versions lie in `chain`; here is what the pipelines of one process know of them
-//! together.
+//! version is in `proposal`, where the versions lie in `chain`, what a table has to do with it in `table`; here is what the
+//! pipelines of one process know of them together.
 
 mod chain;
 mod proposal;
+mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::followed::TableStanding;
 use super::formats::Learner;
 use super::status::Status;
 use crate::clock::Clock;
@@ -19,11 +21,15 @@ use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Columns;
 use crate::schema::{SchemaPin, SchemaVersion};
+use chain::Misread;
 pub(super) use chain::{Chain, ChainError, Newest};
-use proposal::{Ended, Proposal, Step};
+use proposal::{Ended, Proposal, Step, Wanted};
+pub(super) use table::{FollowedTable, Heard};
 
 /// Changes that a line of the log names; `schema history` has them all.
 const TOLD_MAX: usize = 20;
+/// A line of the log that is said while it is true.
+const OLDER: &str = "the catalog says an older version of the table than the daemons have agreed on: it is not taken";
 
 /// What the daemons have agreed on, as far as this process knows it.
 #[derive(Debug)]
@@ -33,8 +39,19 @@ pub(super) struct SchemaAgreement {
     clock: Clock,
     /// The stream's, which all its pipelines here have in common.
     status: Arc<Status>,
+    known: Mutex<Known>,
+    /// The table whose columns they are, where they are one's.
+    table: Option<FollowedTable>,
+}
+
+/// What is known here of the chain.
+#[derive(Debug)]
+struct Known {
     /// The last versions, oldest first.
-    versions: Mutex<Vec<SchemaVersion>>,
+    versions: Vec<SchemaVersion>,
+    /// The last one that has the columns of the table, where they are one's. What others, who have another config, put behind
+    /// it is not in force here.
+    ours: Option<SchemaVersion>,
 }
 
 /// A version that is being agreed on.
@@ -48,46 +65,79 @@ impl SchemaAgreement {
     pub(super) fn new(
         chain: Chain,
         found: Newest,
-        stream: &str,
-        clock: Clock,
+        table: Option<FollowedTable>,
+        (stream, clock): (&str, Clock),
         status: Arc<Status>,
     ) -> Self {
         status.set_schema(found.versions.clone());
+        let versions = found.versions;
+        let is_ours =
+            |newest: &&SchemaVersion| table.as_ref().is_some_and(|table| table.has_made(newest));
+        let ours = versions.last().filter(is_ours).cloned();
         Self {
             stream: stream.to_owned(),
             chain,
             clock,
             status,
-            versions: Mutex::new(found.versions),
+            known: Mutex::new(Known { versions, ours }),
+            table,
         }
     }
 
-    /// The last versions, oldest first.
-    pub(super) fn versions(&self) -> Vec<SchemaVersion> {
-        self.known().clone()
+    /// The last versions, oldest first, up to the one in force; none where none is.
+    pub(super) fn in_force(&self) -> Vec<SchemaVersion> {
+        let known = self.known();
+        if self.table.is_none() {
+            return known.versions.clone();
+        }
+        let Some(ours) = &known.ours else {
+            return Vec::new();
+        };
+        let versions = known.versions.iter();
+        let before = versions.filter(|version| version.version < ours.version);
+        before.chain([ours]).cloned().collect()
     }
 
-    /// The number of the newest version that is known here; 0: there is none yet.
-    pub(super) fn newest_number(&self) -> u32 {
-        self.known().last().map_or(0, |newest| newest.version)
+    /// The number of the version in force; 0: there is none yet.
+    pub(super) fn number_in_force(&self) -> u32 {
+        self.in_force().last().map_or(0, |newest| newest.version)
     }
 
     /// Whether there is a version.
     pub(super) fn has_columns(&self) -> bool {
-        !self.known().is_empty()
+        !self.known().versions.is_empty()
+    }
+
+    /// How the table is read whose columns they are, where they are one's.
+    pub(super) fn standing(&self) -> Option<&Arc<TableStanding>> {
+        self.table.as_ref().map(FollowedTable::standing)
+    }
+
+    /// What the catalog says of the table next, of which `seen` answers are known to who asks. It never comes where there
+    /// is no more to be heard.
+    pub(super) async fn hear(&self, seen: u64) -> (u64, Heard) {
+        let known = || {
+            let known = self.known();
+            (known.newest(), known.ours.is_some())
+        };
+        match &self.table {
+            Some(table) => table.hear(seen, known).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The newest version that is known here, for a checkpoint: nothing that it lists has columns of a later one.
     pub(super) fn pin(&self) -> Option<SchemaPin> {
-        self.known().last().map(SchemaVersion::pin)
+        let known = self.known();
+        known.versions.last().map(|newest| self.chain.pin(newest))
     }
 
     /// Looks whether the chain still has what a checkpoint was made with. It is caught up with. After an error of the store
     /// it may be called again.
     pub(super) async fn hold_to(&self, pin: &SchemaPin) -> Result<(), ChainError> {
-        let newest = self.newest_number();
+        let newest = self.known().newest();
         if self.chain.holds(pin, newest).await? {
-            let (stream, SchemaPin { version, hash }) = (&self.stream, pin);
+            let (stream, SchemaPin { version, hash, .. }) = (&self.stream, pin);
             tracing::warn!(
                 stream,
                 version,
@@ -100,7 +150,7 @@ impl SchemaAgreement {
 
     /// Reads what others have put since. After an error it may be called again.
     pub(super) async fn catch_up(&self) -> Result<(), ChainError> {
-        let mut found = Newest::after(self.versions());
+        let mut found = Newest::after(self.known().versions.clone());
         let caught_up = self.chain.find(&mut found).await;
         for version in &found.versions {
             self.learn(version);
@@ -108,33 +158,71 @@ impl SchemaAgreement {
         caught_up
     }
 
-    /// Begins to agree on columns that take what records have.
-    pub(super) fn propose(self: &Arc<Self>, learner: Learner, seen: Columns) -> Proposing {
-        let newest = self.known().last().cloned();
+    /// Begins to agree on columns that take what records have, one after the other.
+    pub(super) fn propose(self: &Arc<Self>, learner: Learner, seen: Vec<Columns>) -> Proposing {
+        self.begin(Wanted::Seen(learner, seen))
+    }
+
+    /// Begins to agree on what the catalog has said, or to look what others have put. `None`: no table is followed.
+    pub(super) fn propose_heard(self: &Arc<Self>, heard: Heard) -> Option<Proposing> {
+        let ours = self.known().ours.clone();
+        let wanted = self.table.as_ref()?.wanted(heard, ours);
+        Some(self.begin(Wanted::Table(wanted)))
+    }
+
+    fn begin(self: &Arc<Self>, wanted: Wanted) -> Proposing {
+        let newest = self.known().versions.last().cloned();
+        let stream = self.chain.stream().to_owned();
         Proposing {
             agreement: Arc::clone(self),
-            proposal: Proposal::new(learner, seen, newest, self.chain.stream().to_owned()),
+            proposal: Proposal::new(wanted, newest, stream),
         }
     }
 
     /// Another pipeline here may have read it before.
     fn learn(&self, version: &SchemaVersion) {
         let mut known = self.known();
-        let newest = known.last().map_or(0, |newest| newest.version);
+        let newest = known.newest();
         if newest >= version.version {
             return;
         }
         // Far behind, only the last ones were read.
         if newest + 1 < version.version {
-            known.clear();
+            known.versions.clear();
         }
-        chain::keep(&mut known, version.clone());
-        self.status.set_schema(known.clone());
+        chain::keep(&mut known.versions, version.clone());
+        if self
+            .table
+            .as_ref()
+            .is_some_and(|table| table.has_made(version))
+        {
+            known.ours = Some(version.clone());
+        }
+        self.status.set_schema(known.versions.clone());
         tell(&self.stream, version);
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<SchemaVersion>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Says where the catalog has said what is older than what is in force.
+    fn tell_of_older(&self, proposal: &Proposal) {
+        let Some((told, agreed)) = proposal.passed_over() else {
+            self.status.repeats().over(OLDER);
+            return;
+        };
+        let (told, agreed) = (told.to_string(), agreed.to_string());
+        if let Some(unsaid) = self.status.repeats().due(OLDER, &told) {
+            tracing::warn!(stream = self.stream, told, agreed, unsaid, "{OLDER}");
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// The number of the newest version; 0: there is none.
+    fn newest(&self) -> u32 {
+        self.versions.last().map_or(0, |newest| newest.version)
     }
 }
 
@@ -157,10 +245,13 @@ impl Proposing {
                 }
                 Step::Read(number) => {
                     let found = chain.read(number).await?;
-                    let broken = proposal.read(found).err();
-                    broken.map_or(Ok(()), |cause| Err(chain.broken(number, &cause)))?;
+                    let broken = proposal.read(found).err().map(Misread::changed);
+                    broken.map_or(Ok(()), |misread| Err(chain.broken(number, &misread)))?;
                 }
-                Step::End(ended) => return Ok(ended),
+                Step::End(ended) => {
+                    agreement.tell_of_older(proposal);
+                    return Ok(ended);
+                }
                 Step::Refuse(why) => return Err(unfit(&why).into()),
             }
             if let Some(newest) = proposal.newest() {
@@ -189,19 +280,30 @@ pub(super) fn tell(stream: &str, version: &SchemaVersion) {
         changes,
         ..
     } = version;
-    if changes.is_empty() {
-        let columns = version.hash();
-        tracing::info!(stream, version = number, columns, "columns are learned");
-        return;
-    }
     let told = changes.iter().take(TOLD_MAX);
     let told: Vec<String> = told.map(ToString::to_string).collect();
     let (changes, more) = (told.join(", "), changes.len() - told.len());
-    tracing::warn!(
-        stream,
-        version = number,
-        changes,
-        more,
-        "columns are widened"
-    );
+    let columns = version.hash();
+    if let Some(table) = &version.table {
+        let table = table.to_string();
+        tracing::info!(
+            stream,
+            version = number,
+            table,
+            columns,
+            changes,
+            more,
+            "the columns of the Glue table are in force"
+        );
+    } else if changes.is_empty() {
+        tracing::info!(stream, version = number, columns, "columns are learned");
+    } else {
+        tracing::warn!(
+            stream,
+            version = number,
+            changes,
+            more,
+            "columns are widened"
+        );
+    }
 }

@@ -237,9 +237,13 @@ impl Pipeline {
     /// Whether another chunk may be applied: memory, encoders and spool have room, and what is held leaves the source
     /// some.
     pub(super) fn has_room(&self) -> bool {
+        !self.gathering && self.has_space()
+    }
+
+    /// Whether memory and spool have room for more.
+    pub(super) fn has_space(&self) -> bool {
         let limit = self.context.memory.limit();
-        !self.gathering
-            && self.table.memory() + self.held_memory() < limit
+        self.table.memory() + self.held_memory() < limit
             && !self.holds_too_much()
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG

@@ -4,7 +4,9 @@ use std::io;
 
 use uuid::Uuid;
 
+use super::agreement::Heard;
 use super::encode::Done;
+use super::followed::Told;
 use super::log::shared::body::SharedCheckpoint;
 use super::quarantine::Damaged;
 use crate::aws::glue::TableError;
@@ -14,7 +16,6 @@ use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 use crate::extent::Extent;
-use crate::format::Columns;
 use crate::protocol::{Durable, Filled};
 
 /// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
@@ -67,17 +68,10 @@ pub(super) enum Event {
     Room(u64),
     /// The catalog was asked for the table whose columns data has.
     Table(Box<Result<Told, TableError>>),
+    /// The same where daemons that share the stream agree on what it says.
+    Heard(Box<Heard>),
     /// The stream cannot go on.
     Failed(StreamError),
-}
-
-/// What a table says that was asked for.
-#[derive(Debug)]
-pub(super) struct Told {
-    /// Its columns, without partition keys.
-    pub columns: Columns,
-    /// The catalog's number of its version.
-    pub version: Option<String>,
 }
 
 /// What a job on the disk has done.

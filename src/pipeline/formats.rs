@@ -10,8 +10,8 @@ use crate::config::{ColumnSettings, FormatSettings, Sample};
 use crate::error::StreamError;
 use crate::format::{self, Columns, Familiar, Format, FormatFault, Inference};
 use crate::schema::{SchemaVersion, TableVersion};
-pub(super) use learner::Learner;
-use learner::{Learned, row};
+use learner::Learned;
+pub(super) use learner::{Learner, row};
 
 /// What a stream's batches may name. Versions of columns that the config does not say are added while it runs, by the
 /// pipeline alone.
@@ -289,10 +289,7 @@ impl Formats {
         table: TableVersion,
         now_ms: i64,
     ) -> Result<Option<SchemaVersion>, FormatFault> {
-        let columns = match self.learner.settings.columns() {
-            Some(settings) => columns.without_unknown_of(&settings.rules),
-            None => columns,
-        };
+        let columns = self.learner.of_table(columns)?;
         let (number, changes) = {
             let known = self.known();
             let before = known.learned.as_ref();

@@ -42,7 +42,7 @@ pub(super) struct HeldStretch {
 impl Held {
     pub(super) fn push(&mut self, routed: Routed) {
         let before = self.stretches.back().map(|before| &before.routed);
-        let bytes = routed.bytes_beside(before);
+        let bytes = bytes_beside(&routed, before);
         self.bytes += bytes;
         self.stretches.push_back(HeldStretch {
             bytes,
@@ -55,6 +55,12 @@ impl Held {
     pub(super) fn pop(&mut self) -> Option<Routed> {
         let HeldStretch { routed, bytes, .. } = self.stretches.pop_front()?;
         self.bytes -= bytes;
+        // What it has in common with the next one is held still.
+        if let Some(next) = self.stretches.front_mut() {
+            self.bytes -= next.bytes;
+            next.bytes = bytes_beside(&next.routed, None);
+            self.bytes += next.bytes;
+        }
         Some(routed)
     }
 
@@ -76,6 +82,11 @@ impl Held {
         events.any(|event| matches!(event, Some(SourceEvent::Ended(_))))
     }
 
+    /// Oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Routed> {
+        self.stretches.iter().map(|held| &held.routed)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.stretches.len()
     }
@@ -93,6 +104,12 @@ impl Held {
         let mut stretches = self.stretches.iter();
         stretches.any(|held| held.routed.shard() == shard)
     }
+}
+
+/// Bytes that a stretch takes beside the one before it, with what it has seen.
+fn bytes_beside(routed: &Routed, before: Option<&Routed>) -> usize {
+    let seen = routed.seen.as_ref().map_or(0, Inference::memory);
+    routed.bytes_beside(before) + seen
 }
 
 impl IntoIterator for Held {
@@ -244,7 +261,8 @@ impl Pipeline {
         }
         let has_columns = self.agreeing.as_ref().is_some_and(Agreeing::has_columns);
         let is_over = has_columns || learning.is_old(self.context.clock.moment());
-        if is_over || self.ending || !self.has_room() {
+        // A checkpoint that is being made is no want of room.
+        if is_over || self.ending || !self.has_space() {
             return self.learn();
         }
         Ok(())
@@ -363,14 +381,16 @@ impl Pipeline {
     /// Warns of rules for columns that there are not.
     pub(super) fn tell_of_strange_rules(&self) {
         let columns = self.outputs.formats.strange_rules().join(", ");
-        if !columns.is_empty() {
-            let stream = &self.settings.name;
-            tracing::warn!(
-                stream,
-                columns,
-                "`on_conversion_error` names columns that no record has shown so far"
-            );
+        if columns.is_empty() {
+            return;
         }
+        let stream = &self.settings.name;
+        let what = if self.given.is_some() {
+            "`on_conversion_error` or `column_to_json_key` names columns that the Glue table does not have"
+        } else {
+            "`on_conversion_error` names columns that no record has shown so far"
+        };
+        tracing::warn!(stream, columns, "{what}");
     }
 }
 

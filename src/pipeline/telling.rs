@@ -246,7 +246,7 @@ async fn tell(
     let group = places.clone();
     let known = agreement
         .as_ref()
-        .map(|agreement| agreement.newest_number());
+        .map(|agreement| agreement.number_in_force());
     let told = tokio::spawn(async move { catalog.tell(&group, &wish).await }).await;
     let mut told = told.unwrap_or_else(|panic| {
         Err(CatalogError {
@@ -263,7 +263,7 @@ async fn tell(
         // Another daemon may have given the table columns of a version that this one has not heard of. What it cannot
         // hear now it hears another time.
         let _ = agreement.catch_up().await;
-        if known < Some(agreement.newest_number()) {
+        if known < Some(agreement.number_in_force()) {
             // Those of that version are told next, and what differs then is said.
             join.conflicts.clear();
         }

@@ -1,7 +1,9 @@
 //! Columns that three daemons learn which share a stream: one chain of versions in the bucket, through kills, as others read
 //! what was delivered, and a table in Glue that takes the newest of them and knows every partition.
 
-use std::collections::BTreeSet;
+mod followed;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Instant;
 
@@ -35,7 +37,10 @@ const WITH_THE_CATALOG: Failpoints = &[("catalog-before-tell", 1), ("catalog-aft
 /// Keys of records, so many that there are some for each shard.
 const KEYS: u64 = 12;
 
-fn settings(source: &str, store: &str, catalog: &str) -> String {
+/// Rows of columns that are learned.
+const LEARNED: &str = "schema = \"infer\"\ninfer_records = 40\ninfer_time = \"1s\"";
+
+fn settings(source: &str, columns: &str, store: &str, catalog: &str) -> String {
     format!(
         r#"
 state_dir = "state"
@@ -54,9 +59,7 @@ interval = "1s"
 
 [stream.clicks.format]
 type = "parquet"
-schema = "infer"
-infer_records = 40
-infer_time = "1s"
+{columns}
 
 [stream.clicks.destination]
 {store}
@@ -138,6 +141,7 @@ fn text(value: &Value) -> &str {
 
 /// Machines that share a stream and its bucket.
 struct Fleet {
+    source: String,
     stream: Stream,
     table: LeaseTable,
     bucket: Bucket,
@@ -151,7 +155,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new() -> Self {
+    fn new(columns: &str) -> Self {
         let stream = Kinesalite::shared().stream(4);
         let (table, bucket) = (Dynalite::shared().table(), Weed::shared().bucket());
         let (kinesis, leases) = (stream.table(&stream.endpoint), table.lines(&table.endpoint));
@@ -159,11 +163,13 @@ impl Fleet {
         let source = format!("{kinesis}\n{leases}");
         let database = Moto::shared().database();
         let catalog = database.lines("clicks", &database.endpoint);
-        let lay = |store: &str| Site::new(&settings(&source, &bucket.table(store), &catalog));
+        let lay =
+            |store: &str| Site::new(&settings(&source, columns, &bucket.table(store), &catalog));
         Self {
             chain: format!("errors/.firehose/{}/schema/", table.name),
             sites: (0..3).map(|_| lay(&proxy.endpoint())).collect(),
             reader: lay(&bucket.endpoint),
+            source,
             stream,
             table,
             bucket,
@@ -236,10 +242,22 @@ impl Fleet {
         keys.filter(|key| key.starts_with(below)).collect()
     }
 
+    /// Gives a machine other columns.
+    fn configure(&self, site: &Site, columns: &str) {
+        let store = self.bucket.table(&self.proxy.endpoint());
+        let catalog = self.database.lines("clicks", &self.database.endpoint);
+        site.configure(&settings(&self.source, columns, &store, &catalog));
+    }
+
     /// Every record is there once and whole, every object has a version of the chain, and all machines say the same of that.
     fn judge(&self, records: u64) {
         let expected: Vec<Value> = (0..records).map(expected).collect();
         assert_eq!(rows(&self.bucket), expected);
+        self.judge_chain();
+    }
+
+    /// The version of each object of data, as the history has it: all machines say the same, and none is missing.
+    fn judge_chain(&self) -> BTreeMap<String, Value> {
         let history = |site: &Site| {
             site.command(&["schema", "history", "clicks", "--json"])
                 .done()
@@ -255,22 +273,24 @@ impl Fleet {
         let all = 1..=versions.len() as u64;
         assert!(numbers.iter().copied().eq(all), "{numbers:?}");
         assert_eq!(self.keys(&self.chain).len(), versions.len());
-        let hashes = versions.iter().map(|one| one["hash"].as_str().unwrap());
-        let hashes: Vec<&str> = hashes.collect();
-        for key in self.keys("data/") {
-            let metadata = &self.bucket.get(&key).unwrap().told["metadata"];
-            let schema = metadata["firehose-schema"].as_str().unwrap();
-            assert!(hashes.contains(&schema), "{key} has {schema}: {told}");
-        }
         let others = self.keys("errors/");
         let is_ours = |key: &String| key.contains(".firehose/");
         assert!(others.iter().all(is_ours), "{others:#?}");
+        let of = |key: String| {
+            let metadata = &self.bucket.get(&key).unwrap().told["metadata"];
+            let found = versions
+                .iter()
+                .find(|one| one["hash"] == metadata["firehose-schema"]);
+            let found = found.unwrap_or_else(|| panic!("{key} has {metadata}: {told}"));
+            (key, found.clone())
+        };
+        self.keys("data/").into_iter().map(of).collect()
     }
 }
 
 #[test]
 fn daemons_that_share_a_stream_agree_on_what_they_learn_whoever_is_killed() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::new(LEARNED);
     let Fleet {
         stream,
         bucket,

@@ -25,9 +25,17 @@ fn an_upload_that_vanishes_while_its_batch_fills_is_begun_anew() {
     let lost = bucket.uploads();
     bucket.abort_uploads();
     sent.extend(send(&site, 9..18));
-    let has_parts = || bucket.parts() == 2;
+    let has_parts = || {
+        let (parts, uploads) = (bucket.parts(), bucket.uploads());
+        let is_so = parts == 2 && uploads != lost;
+        if !is_so {
+            println!("{parts} parts of {uploads:?}, of which {lost:?} is lost");
+            // A step that a busy store has failed is taken again with a later checkpoint, which needs something new.
+            sent.extend(send_small(&site));
+        }
+        is_so
+    };
     daemon.until("both parts have arrived", has_parts).unwrap();
-    assert_ne!(bucket.uploads(), lost);
 
     daemon.drain();
     holds_one_object(&bucket, &sent);
@@ -129,6 +137,14 @@ fn send(site: &Site, numbers: Range<u32>) -> Vec<u8> {
         sent.extend_from_slice(record.as_bytes());
     }
     sent
+}
+
+/// Sends a record that makes no part full; returns it as it must lie in the object.
+fn send_small(site: &Site) -> &'static [u8] {
+    let record = b"{\"n\":0}\n";
+    let reply = post_records(site.address, "clicks", record).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    record
 }
 
 fn holds_one_object(bucket: &Bucket, bytes: &[u8]) {

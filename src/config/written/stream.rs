@@ -80,7 +80,6 @@ pub(super) fn read(
         // A value that is no table is reported already.
         spans.keep_unread(name, StageField::Schema);
     }
-    let format_place = table.place_of("format");
     let destination_place = table.place_of("destination");
     let types = destination::choices(table.file.registry, "");
     let destination = required(&mut table, "destination", &format!("type = {types}"));
@@ -125,9 +124,6 @@ pub(super) fn read(
     }
     let (format, only_json) =
         format.unwrap_or_else(|| ((table_file.registry.stream_format)(), false));
-    if is_shared && let Some((message, help)) = unshared_columns(&format) {
-        table_file.report(Diagnostic::fault(format_place, message).help(help));
-    }
     StreamSettings {
         name: name.to_owned(),
         source: source.unwrap_or_else(|| source::made_up(kinds)),
@@ -144,16 +140,6 @@ pub(super) fn read(
         catalog,
         spool_limit,
     }
-}
-
-/// Why daemons cannot share a stream whose columns come of a table, and what to do.
-fn unshared_columns(format: &FormatSettings) -> Option<(&'static str, &'static str)> {
-    format.table().map(|_| {
-        (
-            "daemons that share a stream read no Glue table: each would keep columns of its own",
-            "write what `aws glue get-table` prints into a file, and name that as `schema_file`",
-        )
-    })
 }
 
 /// What is wrong with a lane's own store beside those of the lanes before it: the fault, and what to do.

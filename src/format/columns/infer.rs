@@ -48,6 +48,9 @@ pub(super) const NAMES_MAX: usize = 256;
 /// Names of a record are columns, however many: their bound is that of all places.
 const RECORD_NAMES_MAX: usize = usize::MAX;
 
+/// Bytes of memory that a place takes, with its name.
+const PLACE_BYTES: usize = size_of::<SeenValues>() + 64;
+
 /// Bytes of a name at most: what catalogues take.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 
@@ -86,6 +89,11 @@ impl Inference {
     /// Objects that were observed.
     pub const fn rows(&self) -> u64 {
         self.root.objects
+    }
+
+    /// Bytes of memory that it takes, about: names are of few bytes.
+    pub fn memory(&self) -> usize {
+        (1 + self.root.places()) * PLACE_BYTES
     }
 
     /// The columns that fit all that was observed; none where nothing has a type.

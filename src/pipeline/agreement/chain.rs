@@ -14,6 +14,9 @@ use crate::schema::{SchemaPin, SchemaVersion};
 const LAYOUT: u32 = 1;
 /// Bytes of an object: more than any columns have, less than would fill the memory.
 pub(super) const LINK_MAX: usize = 64 << 20;
+/// What is to be done about a version that is gone.
+const PUT_BACK: &str =
+    "put the object back, and let no expiration rule of the bucket take what is below .firehose/";
 
 /// The versions of one stream that daemons share.
 #[derive(Clone, Debug)]
@@ -131,6 +134,34 @@ struct Layout {
     version: u32,
 }
 
+/// Why an object is no version of the stream's columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misread {
+    pub(super) cause: String,
+    advice: &'static str,
+}
+
+impl Misread {
+    /// Nobody but daemons writes there.
+    pub(super) const fn changed(cause: String) -> Self {
+        Self {
+            cause,
+            advice: "find out who has changed it, and put the object back",
+        }
+    }
+
+    fn later(cause: String) -> Self {
+        let advice = "run the version of the daemon that wrote it, or a later one";
+        Self { cause, advice }
+    }
+
+    fn of_another_stream(cause: String) -> Self {
+        let advice = "two streams keep their columns in one place: let the one that came later have a `lease_table` of \
+                      another name, or an `error_prefix` that begins otherwise";
+        Self { cause, advice }
+    }
+}
+
 impl Chain {
     /// The chain of the stream with this name and lease table. `marker_head`: where the stream's markers lie.
     pub(in crate::pipeline) fn of(
@@ -151,6 +182,15 @@ impl Chain {
         &self.stream
     }
 
+    /// What tells a version of this chain from others, and from those of other chains.
+    pub(super) fn pin(&self, version: &SchemaVersion) -> SchemaPin {
+        SchemaPin {
+            version: version.version,
+            hash: version.hash(),
+            chain: Some(self.head.clone()),
+        }
+    }
+
     fn key(&self, number: u32) -> String {
         format!("{}{number:010}", self.head)
     }
@@ -169,7 +209,7 @@ impl Chain {
             return Ok(None);
         };
         let version = read(&bytes, number, &self.stream);
-        let version = version.map_err(|cause| self.broken(number, &cause))?;
+        let version = version.map_err(|misread| self.broken(number, &misread))?;
         Ok(Some(version))
     }
 
@@ -205,7 +245,7 @@ impl Chain {
     /// Whether a version that was read is still there, and the same; of no version, whether there is really none.
     pub(super) async fn still_has(&self, known: Option<&SchemaVersion>) -> Result<(), ChainError> {
         if let Some(known) = known {
-            return self.has(&known.pin(), false).await;
+            return self.has(&self.pin(known), false).await;
         }
         // The first one is older than the second.
         if self.read(2).await?.is_some() && self.read(1).await?.is_none() {
@@ -252,25 +292,37 @@ impl Chain {
 
     fn lost(&self, cause: &str, pin: Option<&SchemaPin>) -> StreamError {
         let store = self.destination.describe();
-        let made = pin.map(|pin| {
-            let SchemaPin { version, hash } = pin;
-            format!("; the shard's checkpoint was made with version {version}, {hash}")
-        });
-        let forget = pin.map(|pin| {
-            let given_up = self.given_up(pin);
-            format!(
-                "; or, to give up the columns that were learned, stop all daemons, delete what is left of the folder, and \
-                 put an empty object at {given_up}"
-            )
-        });
-        let (made, forget) = (made.unwrap_or_default(), forget.unwrap_or_default());
+        let Some(pin) = pin else {
+            return StreamError::LoudStop {
+                cause: format!(
+                    "the columns that the daemons have agreed on are lost in {store}: {cause}"
+                ),
+                advice: PUT_BACK.to_owned(),
+            };
+        };
+        let SchemaPin {
+            version,
+            hash,
+            chain,
+        } = pin;
+        let elsewhere = chain.as_ref().filter(|chain| **chain != self.head);
+        let given_up = self.given_up(pin);
+        let forget = "or, to give up the columns that were agreed on, stop all daemons, delete what is left of the folder, \
+                      and put an empty object at";
+        let (was, advice) = match elsewhere {
+            Some(chain) => {
+                let advice = "let `error_prefix` begin as it did, and `lease_table` be what it was: or copy what is below";
+                let (head, was) = (&self.head, format!(" below {chain}"));
+                (was, format!("{advice} {chain} to {head}"))
+            }
+            None => (String::new(), PUT_BACK.to_owned()),
+        };
         StreamError::LoudStop {
             cause: format!(
-                "the columns that the daemons have agreed on are lost in {store}: {cause}{made}"
+                "the columns that the daemons have agreed on are lost in {store}: {cause}; the shard's checkpoint was made \
+                 with version {version}, {hash}{was}"
             ),
-            advice: format!(
-                "put the object back, and let no expiration rule of the bucket take what is below .firehose/{forget}"
-            ),
+            advice: format!("{advice}; {forget} {given_up}"),
         }
     }
 
@@ -279,24 +331,27 @@ impl Chain {
         format!("{}.{}.given-up", self.key(pin.version), pin.hash)
     }
 
-    /// Versions only ever widen.
+    /// Versions only ever widen, but for those of a table.
     pub(super) fn check(
         &self,
         before: Option<&SchemaVersion>,
         version: &SchemaVersion,
     ) -> Result<(), StreamError> {
         let broken = follows(before, version).err();
-        broken.map_or(Ok(()), |cause| Err(self.broken(version.version, &cause)))
+        let broken = broken.map(Misread::changed);
+        broken.map_or(
+            Ok(()),
+            |misread| Err(self.broken(version.version, &misread)),
+        )
     }
 
-    /// What no daemon has put there.
-    pub(super) fn broken(&self, number: u32, cause: &str) -> StreamError {
+    /// What no daemon of this stream has put there.
+    pub(super) fn broken(&self, number: u32, misread: &Misread) -> StreamError {
         let (key, store) = (self.key(number), self.destination.describe());
+        let Misread { cause, advice } = misread;
         StreamError::LoudStop {
             cause: format!("{key} in {store} is no version of this stream's columns: {cause}"),
-            advice: "run the version of the daemon that wrote it, or a later one; or find out who has changed it, and \
-                     put the object back"
-                .into(),
+            advice: (*advice).to_owned(),
         }
     }
 }
@@ -322,33 +377,38 @@ pub(super) fn body(schema: &SchemaVersion, claim: Uuid, stream: &str) -> Vec<u8>
 }
 
 /// Reads what an object holds. The error says why it is no version `number` of the stream.
-pub(super) fn read(bytes: &[u8], number: u32, stream: &str) -> Result<SchemaVersion, String> {
+pub(super) fn read(bytes: &[u8], number: u32, stream: &str) -> Result<SchemaVersion, Misread> {
     if bytes.len() > LINK_MAX {
-        return Err(format!("it has more than {LINK_MAX} bytes"));
+        let cause = format!("it has more than {LINK_MAX} bytes");
+        return Err(Misread::changed(cause));
     }
     if let Ok(Layout { version }) = serde_json::from_slice(bytes)
         && version > LAYOUT
     {
-        return Err(format!(
-            "it has layout {version}, this version knows {LAYOUT}"
-        ));
+        let cause = format!("it has layout {version}, this version knows {LAYOUT}");
+        return Err(Misread::later(cause));
     }
-    let link: Link = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let link = serde_json::from_slice(bytes);
+    let link: Link = link.map_err(|error| Misread::changed(error.to_string()))?;
     let Link { hash, schema, .. } = link;
     if let Some(other) = link.stream.filter(|other| other != stream) {
-        return Err(format!("it is of the stream {other}, not of {stream}"));
+        let cause = format!("it is of the stream {other}, not of {stream}");
+        return Err(Misread::of_another_stream(cause));
     }
-    if schema.version != number {
-        return Err(format!("it is version {}", schema.version));
-    }
-    if schema.hash() != hash {
-        let found = schema.hash();
-        return Err(format!("its columns are {found}, not {hash}"));
+    let found = schema.hash();
+    if schema.version != number || found != hash {
+        let cause = if schema.version == number {
+            format!("its columns are {found}, not {hash}")
+        } else {
+            format!("it is version {}", schema.version)
+        };
+        return Err(Misread::changed(cause));
     }
     Ok(schema)
 }
 
-/// Whether a version may come after another: it takes whatever that one takes. The error says why not.
+/// Whether a version may come after another: it takes whatever that one takes, or has the columns of a table, which replace
+/// others. The error says why not.
 pub(super) fn follows(
     before: Option<&SchemaVersion>,
     version: &SchemaVersion,
@@ -358,7 +418,7 @@ pub(super) fn follows(
         columns.map_err(|fault| format!("its columns cannot be read: {fault}"))
     };
     let after = columns(version)?;
-    let Some(before) = before else {
+    let Some(before) = before.filter(|_| version.table.is_none()) else {
         return Ok(());
     };
     let lost = columns(before)?.lost_in(&after);
@@ -370,96 +430,4 @@ pub(super) fn follows(
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::collection::hash_set;
-    use proptest::prelude::*;
-    use proptest::sample::Index;
-
-    use super::*;
-
-    fn version(number: u32, columns: &str) -> SchemaVersion {
-        SchemaVersion {
-            version: number,
-            at_ms: 7,
-            columns: columns.into(),
-            changes: Vec::new(),
-            table: None,
-        }
-    }
-
-    #[test]
-    fn a_version_is_read_back_only_as_it_was_put() {
-        let schema = version(3, "id bigint, at date");
-        let bytes = body(&schema, Uuid::from_u128(5), "clicks");
-        assert_eq!(read(&bytes, 3, "clicks"), Ok(schema.clone()));
-        assert_eq!(read(&bytes, 4, "clicks").unwrap_err(), "it is version 3");
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        let changed = text.replace("at date", "at int");
-        let told = read(changed.as_bytes(), 3, "clicks").unwrap_err();
-        assert!(told.contains(&schema.hash()), "{told}");
-        let later = text.replacen("\"version\":1", "\"version\":2,\"new\":[]", 1);
-        let told = read(later.as_bytes(), 3, "clicks").unwrap_err();
-        assert!(told.contains("layout 2"), "{told}");
-        let more = text.replacen('{', "{\"more\":1,", 1);
-        assert_eq!(read(more.as_bytes(), 3, "clicks"), Ok(schema));
-        let told = read(&bytes, 3, "views").unwrap_err();
-        assert_eq!(told, "it is of the stream clicks, not of views");
-        // The first daemons did not say whose it is.
-        let unsaid = text.replacen(r#""stream":"clicks","#, "", 1);
-        assert_ne!(unsaid, text);
-        assert!(read(unsaid.as_bytes(), 3, "views").is_ok());
-        let large = vec![b' '; LINK_MAX + 1];
-        assert!(read(&large, 3, "clicks").unwrap_err().contains("bytes"));
-        assert!(read(&bytes[1..], 3, "clicks").is_err());
-        assert_ne!(
-            bytes,
-            body(
-                &version(3, "id bigint, at date"),
-                Uuid::from_u128(6),
-                "clicks"
-            )
-        );
-    }
-
-    #[test]
-    fn only_what_takes_as_much_may_follow() {
-        let first = version(1, "id bigint, at date");
-        assert_eq!(follows(None, &first), Ok(()));
-        let wider = version(2, "id string, at timestamp, n int");
-        assert_eq!(follows(Some(&first), &wider), Ok(()));
-        let told = follows(Some(&wider), &version(3, "id bigint, at timestamp")).unwrap_err();
-        assert_eq!(told, "it takes less than version 2: id, n");
-        assert!(follows(None, &version(1, "id")).is_err());
-        // What a table alone has becomes what records make of it.
-        let declared = version(1, "n int, f float, d decimal(4,1), x binary, v varchar(2)");
-        let shown = version(2, "n bigint, f double, d string, x string, v string");
-        assert_eq!(follows(Some(&declared), &shown), Ok(()));
-    }
-
-    proptest! {
-        #[test]
-        fn the_last_one_is_found_from_wherever_it_begins_in_a_few_steps(
-            last in 0_u32..1000,
-            known in any::<Index>(),
-            gaps in hash_set(1_u32..1000, 0..5),
-        ) {
-            let found = |there: u32, is_there: &dyn Fn(u32) -> bool| {
-                let (mut search, mut steps) = (Search { there, ..Search::default() }, 0);
-                while let Some(next) = search.next() {
-                    search.tell(next, is_there(next));
-                    steps += 1;
-                }
-                (search.there, search.beyond, steps)
-            };
-            let known = u32::try_from(known.index(last as usize + 1)).unwrap();
-            let (there, beyond, steps) = found(known, &|number| number <= last);
-            prop_assert_eq!((there, beyond), (last, Some(last + 1)));
-            prop_assert!(steps <= 2 * (last - known + 1).ilog2() + 2, "{} steps", steps);
-            // Where some are missing, it ends before one that is.
-            let (there, beyond, _) = found(0, &|number| number <= last && !gaps.contains(&number));
-            prop_assert!(there == 0 || (there <= last && !gaps.contains(&there)));
-            prop_assert_eq!(beyond, Some(there + 1));
-            prop_assert!(there == last || gaps.contains(&(there + 1)));
-        }
-    }
-}
+mod tests;

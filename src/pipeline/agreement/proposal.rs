@@ -3,22 +3,22 @@
 //!
 //! A daemon that knows version N puts its own N + 1, or reads the N + 1 that another has put before it, and begins again
 //! from that: what it needs may be in it already. So there is one version of each number, each takes what those before it
-//! take, and in the end what the records have is taken, as far as columns ever take it. What is in `model_tests` looks at
-//! every order of these steps.
+//! take, and in the end what the records have is taken, as far as columns ever take it. Columns of a table are no wider than
+//! those before them: they replace them, in the order in which the catalog has had them. What is in `model_tests` and in
+//! `table_model_tests` looks at every order of these steps.
 
 use uuid::Uuid;
 
 use super::super::formats::Learner;
 use super::chain;
+use super::table::TableWanted;
 use crate::format::Columns;
-use crate::schema::SchemaVersion;
+use crate::schema::{SchemaVersion, TableVersion};
 
 /// What a daemon wants of the columns, and how far it is.
 #[derive(Clone)]
 pub(super) struct Proposal {
-    learner: Learner,
-    /// What its records have.
-    seen: Columns,
+    wanted: Wanted,
     /// The newest version that it knows.
     newest: Option<SchemaVersion>,
     /// The stream's name, which versions say.
@@ -26,8 +26,19 @@ pub(super) struct Proposal {
     stage: Stage,
 }
 
+/// What the columns are to be.
+#[derive(Clone)]
+pub(super) enum Wanted {
+    /// So wide that they take what records have, one after the other.
+    Seen(Learner, Vec<Columns>),
+    /// Those of a table.
+    Table(TableWanted),
+}
+
 #[derive(Clone)]
 enum Stage {
+    /// What others have put is read first, up to the end.
+    CatchingUp,
     /// It is to be seen whether the newest version takes it.
     Comparing,
     /// The next version is being put, with these bytes, until it is known what came of it.
@@ -59,18 +70,17 @@ pub(super) enum Step {
 
 impl Proposal {
     /// Begins with the newest version that is known here.
-    pub(super) const fn new(
-        learner: Learner,
-        seen: Columns,
-        newest: Option<SchemaVersion>,
-        stream: String,
-    ) -> Self {
+    pub(super) const fn new(wanted: Wanted, newest: Option<SchemaVersion>, stream: String) -> Self {
+        let stage = match wanted {
+            Wanted::Seen(..) => Stage::Comparing,
+            // What another daemon has put is in force, whatever this one has heard.
+            Wanted::Table(_) => Stage::CatchingUp,
+        };
         Self {
-            learner,
-            seen,
+            wanted,
             newest,
             stream,
-            stage: Stage::Comparing,
+            stage,
         }
     }
 
@@ -79,16 +89,29 @@ impl Proposal {
         self.newest.as_ref()
     }
 
+    /// What the catalog has said of a table that is older than what is in force, and what is.
+    pub(super) fn passed_over(&self) -> Option<(&TableVersion, &TableVersion)> {
+        match &self.wanted {
+            Wanted::Seen(..) => None,
+            Wanted::Table(wanted) => wanted.passed_over(),
+        }
+    }
+
     /// The step to be taken now; the same until its answer has come. A version that is drafted gets this time, and its
     /// bytes what tells them from those of others.
     pub(super) fn step(&mut self, claim: Uuid, now_ms: i64) -> Step {
         let newest = self.newest.as_ref();
         if let Stage::Comparing = self.stage {
-            self.stage = match self.learner.next(newest, &self.seen, now_ms) {
+            let next = match &self.wanted {
+                Wanted::Seen(learner, seen) => learner.next(newest, seen, now_ms),
+                Wanted::Table(wanted) => Ok(wanted.next(newest, now_ms)),
+            };
+            self.stage = match next {
                 Ok(Some(version)) => {
                     let body = chain::body(&version, claim, &self.stream);
                     // As whoever reads it will.
                     match chain::read(&body, version.version, &self.stream)
+                        .map_err(|misread| misread.cause)
                         .and_then(|read| chain::follows(newest, &read))
                     {
                         Ok(()) => Stage::Putting(version, body),
@@ -103,7 +126,7 @@ impl Proposal {
         let number = newest.map_or(0, |newest| newest.version) + 1;
         match &self.stage {
             Stage::Putting(_, body) => Step::Put(number, body.clone()),
-            Stage::Reading(_) | Stage::Comparing => Step::Read(number),
+            Stage::CatchingUp | Stage::Reading(_) | Stage::Comparing => Step::Read(number),
             Stage::Ended(ended) => Step::End(ended.clone()),
             Stage::Unfit(why) => Step::Refuse(why.clone()),
         }
@@ -114,7 +137,7 @@ impl Proposal {
         let stage = std::mem::replace(&mut self.stage, Stage::Reading(None));
         match stage {
             Stage::Putting(version, _) if is_there => {
-                self.newest = Some(version);
+                self.learn(version);
                 self.stage = Stage::Comparing;
             }
             Stage::Putting(..) => {}
@@ -126,11 +149,17 @@ impl Proposal {
     pub(super) fn read(&mut self, found: Option<SchemaVersion>) -> Result<(), String> {
         if let Some(version) = found {
             chain::follows(self.newest.as_ref(), &version)?;
-            self.newest = Some(version);
-            self.stage = Stage::Comparing;
+            self.learn(version);
+            if !matches!(self.stage, Stage::CatchingUp) {
+                self.stage = Stage::Comparing;
+            }
             return Ok(());
         }
         match &mut self.stage {
+            Stage::CatchingUp => {
+                self.stage = Stage::Comparing;
+                Ok(())
+            }
             Stage::Reading(Some(why)) => {
                 self.stage = Stage::Ended(Err(std::mem::take(why)));
                 Ok(())
@@ -138,7 +167,16 @@ impl Proposal {
             _ => Err("it was there, and is gone".to_owned()),
         }
     }
+
+    fn learn(&mut self, version: SchemaVersion) {
+        if let Wanted::Table(wanted) = &mut self.wanted {
+            wanted.learn(&version);
+        }
+        self.newest = Some(version);
+    }
 }
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod table_model_tests;

@@ -11,7 +11,7 @@ use crate::schema::{SchemaChange, SchemaVersion};
 const TRIES_MAX: usize = 64;
 
 /// What the config says of the columns of data.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(in crate::pipeline) struct Learner {
     /// The format.
     pub(super) settings: FormatSettings,
@@ -87,25 +87,67 @@ impl Learner {
         wider(&fitting(shown, &fits))
     }
 
-    /// The version that comes after `before` and takes what records have; the first, where there is none before. `None`:
-    /// that one takes it, as far as any ever will. The error says why no column comes of these records.
+    /// The version that comes after `before` and takes what records have, of which some came after others; the first, where
+    /// there is none before. `None`: that one takes it, as far as any ever will. The error says why no column comes of
+    /// these records.
     pub(in crate::pipeline) fn next(
         &self,
         before: Option<&SchemaVersion>,
-        seen: &Columns,
+        seen: &[Columns],
         now_ms: i64,
     ) -> Result<Option<SchemaVersion>, String> {
         let Some(before) = before else {
-            let (_, version) = self.first(seen.clone(), now_ms)?;
-            let fault = self.compile(&version).err();
-            return match fault {
-                Some(fault) => Err(format!("No column could be learned: {fault}")),
-                None => Ok(Some(version)),
-            };
+            return self.begin(seen, now_ms).map(Some);
         };
-        let columns = Columns::parse(&before.columns).map_err(|fault| fault.to_string())?;
-        let wider = self.wider((&columns, before.version), seen.clone(), now_ms);
-        Ok(wider.map(|(_, version)| version))
+        let begun = Columns::parse(&before.columns).map_err(|fault| fault.to_string())?;
+        let mut newest: Option<Learned> = None;
+        // Not all at once: what some have hides nothing of what others have, which is in none of their types.
+        for seen in seen {
+            let columns = newest.as_ref().map_or(&begun, |(columns, _)| columns);
+            let wider = self.wider((columns, before.version), seen.clone(), now_ms);
+            newest = wider.or(newest);
+        }
+        Ok(newest.map(|(columns, version)| SchemaVersion {
+            changes: begun.changes_to(&columns).into_iter().map(row).collect(),
+            ..version
+        }))
+    }
+
+    /// The first version, of the first records of which one comes.
+    fn begin(&self, seen: &[Columns], now_ms: i64) -> Result<SchemaVersion, String> {
+        let mut why = None;
+        let none = [Columns::default()];
+        let seen = if seen.is_empty() { &none } else { seen };
+        for (place, shown) in seen.iter().enumerate() {
+            let version = self.first(shown.clone(), now_ms).and_then(|(_, version)| {
+                let fault = self.compile(&version).err();
+                fault.map_or(Ok(version), |fault| {
+                    Err(format!("No column could be learned: {fault}"))
+                })
+            });
+            match version {
+                Ok(first) => {
+                    let wider = self.next(Some(&first), &seen[place + 1..], now_ms)?;
+                    let columns = wider.map_or(first.columns.clone(), |wider| wider.columns);
+                    return Ok(SchemaVersion { columns, ..first });
+                }
+                Err(fault) => {
+                    why.get_or_insert(fault);
+                }
+            }
+        }
+        Err(why.unwrap_or_default())
+    }
+
+    /// The columns of a table as data has them: without that of what no other takes, where it is the last. The error says
+    /// why the format cannot have them.
+    pub(in crate::pipeline) fn of_table(&self, columns: Columns) -> Result<Columns, FormatFault> {
+        let columns = match self.settings.columns() {
+            Some(settings) => columns.without_unknown_of(&settings.rules),
+            None => columns,
+        };
+        Format::compile(&self.settings.of_columns(&columns.to_config()))?;
+        Ok(columns)
     }
 
     /// Whether the format can have these columns.
@@ -151,13 +193,47 @@ fn version(number: u32, at_ms: i64, columns: &Columns, changes: Vec<Widening>) -
 }
 
 /// A change of columns, as it is kept.
-pub(super) fn row(Widening { path, from, to }: Widening) -> SchemaChange {
+pub(in crate::pipeline) fn row(Widening { path, from, to }: Widening) -> SchemaChange {
     SchemaChange { path, from, to }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::tests::learned::rows;
+
+    #[test]
+    fn what_some_records_have_hides_nothing_of_what_others_have() {
+        let learner = Learner::of(&rows()).unwrap();
+        let columns = |text: &str| match text {
+            "" => Columns::default(),
+            text => Columns::parse(text).unwrap(),
+        };
+        let next = |before: Option<&SchemaVersion>, seen: &[&str]| {
+            let seen: Vec<Columns> = seen.iter().map(|seen| columns(seen)).collect();
+            learner.next(before, &seen, 7)
+        };
+        let seen = [
+            "o bigint, z bigint",
+            "o struct<a:bigint,b:string>",
+            "z double",
+        ];
+        let before = version(4, 5, &columns("o struct<a:bigint>"), Vec::new());
+        let wider = next(Some(&before), &seen).unwrap().unwrap();
+        let expected = "o struct<a:bigint,b:string>, z double";
+        assert_eq!((wider.version, &*wider.columns), (5, expected));
+        let changes: Vec<String> = wider.changes.iter().map(ToString::to_string).collect();
+        assert_eq!(changes, ["o.b string is new", "z double is new"]);
+        assert_eq!(next(Some(&wider), &seen), Ok(None));
+        let first = next(
+            None,
+            &["", "o struct<a:bigint>, m date", "o bigint, n bigint"],
+        );
+        let first = first.unwrap().unwrap();
+        assert_eq!((first.version, first.changes.len()), (1, 0));
+        assert_eq!(first.columns, "o struct<a:bigint>, m date, n bigint");
+        assert!(next(None, &["", ""]).unwrap_err().contains("No column"));
+    }
 
     #[test]
     fn what_the_format_cannot_have_keeps_nothing_else_from_being_learned() {

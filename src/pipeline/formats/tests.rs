@@ -37,7 +37,7 @@ fn compile(table: &str, history: Vec<SchemaVersion>) -> Formats {
 fn give(formats: &Formats, columns: &str) -> Result<Option<SchemaVersion>, FormatFault> {
     let table = TableVersion {
         name: "web.hits".into(),
-        version: None,
+        ..TableVersion::default()
     };
     formats.give(Columns::parse(columns).unwrap(), table, 7)
 }
@@ -82,7 +82,7 @@ fn a_later_start_has_the_columns_of_its_own_table_and_of_no_other() {
     assert!(!other.have_columns());
     let table = TableVersion {
         name: "web.clicks".into(),
-        version: None,
+        ..TableVersion::default()
     };
     let columns = Columns::parse("id bigint").unwrap();
     let version = other.give(columns, table, 8).unwrap().unwrap();

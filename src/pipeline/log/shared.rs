@@ -60,7 +60,7 @@ pub struct SharedLog {
     stream: String,
     lease: Arc<dyn LeaseLog>,
     destination: Destination,
-    /// With whom columns are learned, where they are.
+    /// With whom columns are agreed on, where the config does not say them.
     agreement: Option<Arc<SchemaAgreement>>,
     /// Where bodies go: their keys up to the random name.
     bodies: String,

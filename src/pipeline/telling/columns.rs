@@ -94,7 +94,7 @@ impl Pipeline {
         let is_time = !columns.rests(self.context.clock.moment());
         if let Some(agreement) = self.log.agreement() {
             // A version is in the bucket before it is known here.
-            let newest = agreement.newest_number();
+            let newest = agreement.number_in_force();
             return (is_time && newest > 0).then(|| newest.into());
         }
         let are_there = !self.settings.format.come_later() || formats.have_columns();
@@ -132,7 +132,7 @@ impl Pipeline {
     fn columns(&self) -> Option<Columns> {
         let Outputs { formats, .. } = &*self.outputs;
         let versions = match self.log.agreement() {
-            Some(agreement) => agreement.versions(),
+            Some(agreement) => agreement.in_force(),
             None => formats.history(),
         };
         match versions.last() {

@@ -1,9 +1,14 @@
 //! Rows of columns that are learned from records, some of which have fields that none had before.
 
+use super::super::learning::Held;
+use super::super::outputs::Outputs;
+use super::super::route::{Routed, Routing, Stretch};
 use super::clock::{Running, put};
 use super::*;
-use crate::config::{ColumnSettings, Sample};
+use crate::config::{ColumnSettings, GlueTable, Sample};
 use crate::format::CsvSettings;
+use crate::position::Sequence;
+use crate::record::ChunkBuilder;
 use crate::telemetry::StreamStatus as _;
 
 /// Lines of text under a line with the names, learned from a few records.
@@ -15,10 +20,21 @@ pub(in crate::pipeline) fn rows() -> FormatSettings {
 }
 
 fn rows_of(sample: Sample) -> FormatSettings {
-    let columns = ColumnSettings {
+    rows_with(ColumnSettings {
         sample: Some(sample),
         ..ColumnSettings::of("infer")
-    };
+    })
+}
+
+/// The same lines with the columns of a table.
+pub(in crate::pipeline) fn rows_of_table(table: GlueTable) -> FormatSettings {
+    rows_with(ColumnSettings {
+        table: Some(table),
+        ..ColumnSettings::of("glue_table")
+    })
+}
+
+fn rows_with(columns: ColumnSettings) -> FormatSettings {
     FormatSettings::new(CsvSettings {
         compression: Compression::None,
         delimiter: ',',
@@ -53,6 +69,53 @@ pub(in crate::pipeline) fn ids_of_rows(text: &str) -> Vec<u64> {
         number
     };
     lines.map(id_of).collect()
+}
+
+/// Two stretches of a chunk that are held, and a chunk of its own.
+fn held_stretches(outputs: &Outputs) -> [Routed; 3] {
+    let chunk = |from: u64| {
+        let mut chunk = ChunkBuilder::with_room(8, 1 << 10);
+        for number in from..from + 8 {
+            let record = format!(r#"{{"k":"a","id":{number}}}"#);
+            chunk.push(record.as_bytes(), 5, Sequence(number));
+        }
+        Arc::new(chunk.finish())
+    };
+    let (first, second) = (chunk(1), chunk(9));
+    [(&first, 0..4), (&first, 4..8), (&second, 0..8)].map(|(chunk, range)| {
+        let mut routing = Routing::begin(Stretch::of(Arc::clone(chunk), range), outputs, 7);
+        let mut scratch = outputs.partitioner.scratch();
+        while !routing.advance(outputs, &mut scratch) {}
+        routing.finish(outputs)
+    })
+}
+
+#[test]
+fn what_is_held_is_counted_whichever_of_it_is_let_go_first() {
+    let lake = tempfile::tempdir().unwrap();
+    let settings = StreamSettings {
+        format: rows(),
+        ..settings(lake.path(), SMALL)
+    };
+    let outputs = Outputs::compile(&settings, BTreeMap::new(), Vec::new()).unwrap();
+    let counted = |stretches: Vec<Routed>| {
+        let mut held = Held::default();
+        for stretch in stretches {
+            held.push(stretch);
+        }
+        held
+    };
+    let [first, second, third] = held_stretches(&outputs);
+    assert!(first.seen.is_some(), "it has what no column takes");
+    let mut held = counted(vec![first, second, third]);
+    let all = held.bytes();
+    for let_go in 1..=3 {
+        held.pop().unwrap();
+        let rest = held_stretches(&outputs).into_iter().skip(let_go);
+        let alone = counted(rest.collect()).bytes();
+        assert_eq!(held.bytes(), alone, "{let_go} of three are let go");
+        assert!(alone < all);
+    }
 }
 
 /// Forty records, of which the first has a field that no other has.

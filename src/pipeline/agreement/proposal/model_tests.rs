@@ -86,6 +86,10 @@ fn columns(text: &str) -> Columns {
     columns.map_or_else(Columns::default, |text| Columns::parse(text).unwrap())
 }
 
+fn read(body: &[u8], number: u32) -> Result<SchemaVersion, String> {
+    chain::read(body, number, STREAM).map_err(|misread| misread.cause)
+}
+
 impl World {
     /// Daemons whose records have these columns.
     fn new(daemons: &[Spec<'_>], luck: u32) -> Self {
@@ -94,7 +98,11 @@ impl World {
             let mut seen: Vec<Columns> = texts.iter().rev().map(|text| columns(text)).collect();
             let first = seen.pop().unwrap();
             Daemon {
-                proposal: Proposal::new(learner.clone(), first, None, STREAM.into()),
+                proposal: Proposal::new(
+                    Wanted::Seen(learner.clone(), vec![first]),
+                    None,
+                    STREAM.into(),
+                ),
                 learner,
                 seen,
                 life: 0,
@@ -148,9 +156,7 @@ impl World {
                 }
                 Step::Read(number) => {
                     let found = self.bucket.get(&number);
-                    let found = found
-                        .map(|body| chain::read(body, number, STREAM))
-                        .transpose()?;
+                    let found = found.map(|body| read(body, number)).transpose()?;
                     self.daemons[daemon].proposal.read(found)?;
                 }
                 Step::End(_) => {}
@@ -193,7 +199,7 @@ impl World {
     fn chain(&self) -> Result<Vec<SchemaVersion>, String> {
         let mut versions: Vec<SchemaVersion> = Vec::new();
         for (number, (key, body)) in (1..).zip(&self.bucket) {
-            let version = chain::read(body, *key, STREAM)?;
+            let version = read(body, *key)?;
             if *key != number {
                 return Err(format!("version {number} is missing"));
             }
@@ -209,8 +215,8 @@ impl World {
             while let Some(seen) = self.judge_one(index, &chain)? {
                 let daemon = &mut self.daemons[index];
                 let newest = daemon.proposal.newest.clone();
-                daemon.proposal =
-                    Proposal::new(daemon.learner.clone(), seen, newest, STREAM.into());
+                let wanted = Wanted::Seen(daemon.learner.clone(), vec![seen]);
+                daemon.proposal = Proposal::new(wanted, newest, STREAM.into());
             }
         }
         Ok(())
@@ -231,7 +237,10 @@ impl World {
         let Step::End(ended) = step else {
             return Ok(None);
         };
-        let left = daemon.learner.next(newest, &daemon.proposal.seen, 7);
+        let Wanted::Seen(learner, seen) = &daemon.proposal.wanted else {
+            return Err("nobody follows a table".to_owned());
+        };
+        let left = learner.next(newest, seen, 7);
         match (ended, left) {
             (Ok(()), Ok(None)) => {}
             (Err(_), Err(_)) if newest.is_none() => {}

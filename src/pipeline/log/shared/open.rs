@@ -66,7 +66,7 @@ pub async fn open_shared(
         Some(agreement) => {
             // Of a shard's objects none goes back to narrower columns when another machine takes it.
             ask_the_chain(|| agreement.catch_up(), context, &taken).await?;
-            agreement.versions()
+            agreement.in_force()
         }
         None => Vec::new(),
     };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::super::StreamContext;
-use super::super::super::agreement::{Chain, ChainError, Newest, SchemaAgreement};
+use super::super::super::agreement::{Chain, ChainError, FollowedTable, Newest, SchemaAgreement};
 use super::super::super::claim::tell_of_overwriting;
 use super::super::super::outputs::Outputs;
 use super::open::pause_after;
@@ -27,7 +27,7 @@ const ASKED_AGAIN: u32 = 4;
 #[derive(Clone, Debug)]
 pub struct SharedPlace {
     pub(super) destination: Destination,
-    /// With whom columns are learned, where they are.
+    /// With whom columns are agreed on, where the config does not say them.
     pub(super) agreement: Option<Arc<SchemaAgreement>>,
 }
 
@@ -38,8 +38,8 @@ impl SharedPlace {
     }
 }
 
-/// Connects to the destination of a shared stream, for as long as it takes. Where columns are learned, those are read
-/// that were agreed on, and a store that cannot hold an agreement is a loud stop.
+/// Connects to the destination of a shared stream, for as long as it takes. Where columns are learned, or a table's, those
+/// are read that were agreed on, and a store that cannot hold an agreement is a loud stop.
 pub async fn connect_shared(
     settings: &StreamSettings,
     table: &str,
@@ -55,12 +55,16 @@ pub async fn connect_shared(
         }
     };
     tell_of_overwriting(&settings.name, &destination, conditional);
-    let agreement = if settings.format.sample().is_some() {
+    let agreement = if settings.format.come_later() {
         if conditional == Conditional::No {
             return Err(cannot_agree(&destination));
         }
         let chain = Chain::of(destination.clone(), head, table, stream_of(settings));
-        Some(Arc::new(open_agreement(chain, settings, context).await?))
+        let (learner, clock, status) = (outputs.formats.learner(), &context.clock, &context.status);
+        let table = FollowedTable::of(settings, learner, clock, status);
+        Some(Arc::new(
+            open_agreement(chain, table, settings, context).await?,
+        ))
     } else {
         None
     };
@@ -83,6 +87,7 @@ async fn try_to_connect(
 /// Reads what was agreed on, for as long as it takes.
 async fn open_agreement(
     chain: Chain,
+    table: Option<FollowedTable>,
     settings: &StreamSettings,
     context: &StreamContext,
 ) -> Result<SchemaAgreement, StreamError> {
@@ -99,9 +104,9 @@ async fn open_agreement(
         }
         wait_out(&error, &mut attempt, settings, context).await;
     }
-    let (clock, status) = (context.clock.clone(), Arc::clone(&context.status));
-    let stream = &settings.name;
-    Ok(SchemaAgreement::new(chain, found, stream, clock, status))
+    let of = (&*settings.name, context.clock.clone());
+    let status = Arc::clone(&context.status);
+    Ok(SchemaAgreement::new(chain, found, table, of, status))
 }
 
 /// Tells of a failed attempt, and waits for the next.

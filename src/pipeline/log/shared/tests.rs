@@ -2,8 +2,10 @@
 //! it is told to make durable.
 
 mod agreed;
+mod followed;
 mod lives;
 mod told;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};

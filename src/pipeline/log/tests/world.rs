@@ -9,8 +9,8 @@ use crate::budget::Budget;
 use crate::catalog::fake::FakeCatalog;
 use crate::clock::Clock;
 use crate::config::{
-    Align, BufferingSettings, CatalogSettings, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, StartSettings, StreamSettings,
+    Align, BufferingSettings, CatalogSettings, DestinationSettings, FormatSettings, GlueTable,
+    KeyValues, PartitioningSettings, StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::format::{Compression, Delimiter, JsonSettings};
@@ -31,6 +31,8 @@ pub(in crate::pipeline::log) struct World {
     pub(in crate::pipeline::log) align: Align,
     /// Data is rows of columns that are learned.
     pub(in crate::pipeline::log) learns: bool,
+    /// Data is rows of the columns of this table.
+    pub(in crate::pipeline::log) follows: Option<GlueTable>,
     /// By how much an event may be late, where partitions are hours of `t`.
     pub(in crate::pipeline::log) watermark: Option<Duration>,
     /// What is told where objects lie.
@@ -49,6 +51,7 @@ impl World {
             )),
             align: Align::Record,
             learns: false,
+            follows: None,
             watermark: None,
             catalog: None,
         }
@@ -77,7 +80,9 @@ impl World {
                 align: self.align,
                 ..BufferingSettings::new(1 << 20, interval)
             },
-            format: if self.learns {
+            format: if let Some(table) = &self.follows {
+                learned::rows_of_table(table.clone())
+            } else if self.learns {
                 learned::rows()
             } else {
                 FormatSettings::new(JsonSettings {

@@ -10,7 +10,7 @@ use crate::pipeline::tests::learned::{ids_of_rows, new_field};
 use crate::schema::SchemaVersion;
 use crate::source::Handle;
 
-const SCHEMA: &str = "errors/.firehose/table/schema/";
+pub(super) const SCHEMA: &str = "errors/.firehose/table/schema/";
 
 /// Records of these numbers, some of which have fields that none had before.
 pub(super) fn numbered(numbers: impl Iterator<Item = u64>) -> Vec<String> {
@@ -22,7 +22,7 @@ pub(super) fn numbered(numbers: impl Iterator<Item = u64>) -> Vec<String> {
 }
 
 /// A shard of its own, beside those that have the bucket already.
-async fn learning(records: &[String], beside: Option<&World>) -> World {
+pub(super) async fn learning(records: &[String], beside: Option<&World>) -> World {
     let mut world = World::new(shard(records)).await;
     world.learns = true;
     if let Some(other) = beside {
@@ -117,28 +117,33 @@ async fn holders_that_learn_at_once_agree_on_one_chain_and_each_object_has_a_ver
     assert_eq!(delivered(&even, &versions[versions.len() - 1..]), [700]);
 }
 
-/// A pipeline that has its bucket, which takes nothing from now on: for now, or because the credentials may not.
-async fn hindered(
-    world: &World,
-    hinder: impl Fn(&mut Held),
-) -> (
-    Arc<dyn Handle>,
-    Arc<FakeLease>,
-    impl Future<Output = Result<(), StreamError>>,
-) {
-    let settings = world.settings(Duration::ZERO);
-    hindered_with(world, settings, hinder).await
+/// A pipeline that has its bucket.
+pub(super) struct Holding {
+    source: Arc<dyn Handle>,
+    pub(super) lease: Arc<FakeLease>,
+    pub(super) running: Pending<'static, Result<(), StreamError>>,
 }
 
-async fn hindered_with(
+impl Holding {
+    /// Runs until it ends, which `drive` brings about.
+    pub(super) async fn until_ended(self, drive: impl Future<Output = ()>) -> Arc<FakeLease> {
+        let both = async { tokio::join!(self.running, drive) };
+        let ended = tokio::time::timeout(PATIENCE, both).await;
+        ended.expect("it ends").0.unwrap();
+        self.lease
+    }
+}
+
+/// One whose bucket does as it is told from now on: it takes nothing, or the credentials may not.
+async fn hindered(world: &World, hinder: impl Fn(&mut Held)) -> Holding {
+    holding(world, world.settings(Duration::ZERO), hinder).await
+}
+
+pub(super) async fn holding(
     world: &World,
     settings: StreamSettings,
     hinder: impl Fn(&mut Held),
-) -> (
-    Arc<dyn Handle>,
-    Arc<FakeLease>,
-    impl Future<Output = Result<(), StreamError>>,
-) {
+) -> Holding {
     let disk: Arc<dyn Disk> = Arc::new(TornDisk::new(1));
     let settings = Arc::new(settings);
     let context = world.context(&disk);
@@ -149,15 +154,15 @@ async fn hindered_with(
     let taken = taken(Arc::clone(&lease) as Arc<dyn LeaseLog>, None, abandoned);
     let recovered = open_shared(&settings, &kinesis, disk, &context, place, taken);
     let recovered = recovered.await.unwrap();
-    (
-        Arc::clone(&recovered.source),
+    Holding {
+        source: Arc::clone(&recovered.source),
         lease,
-        run(recovered, settings, context),
-    )
+        running: Box::pin(run(recovered, settings, context)),
+    }
 }
 
 /// Waits until a version was put in vain.
-async fn until_in_vain(world: &World, times: u64) {
+pub(super) async fn until_in_vain(world: &World, times: u64) {
     while world.status.metrics().publish_retries.get() < times {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -170,14 +175,12 @@ async fn until_in_vain(world: &World, times: u64) {
 async fn what_waits_for_columns_is_applied_when_the_bucket_has_them_and_not_before() {
     let world = learning(&numbered(0..40), None).await;
     let refuse = |held: &mut Held| held.refused.extend(["PUT".into()]);
-    let (_, _, running) = hindered(&world, refuse).await;
+    let holding = hindered(&world, refuse).await;
     let allow = async {
         until_in_vain(&world, 2).await;
         world.bucket.held().refused.clear();
     };
-    let both = async { tokio::join!(running, allow) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    holding.until_ended(allow).await;
     let versions = agreed(&world).await;
     assert_eq!(versions.len(), 1);
     assert!(delivered(&world, &versions).into_iter().eq(0..40));
@@ -187,14 +190,13 @@ async fn what_waits_for_columns_is_applied_when_the_bucket_has_them_and_not_befo
 async fn a_stop_leaves_what_waits_for_columns_where_the_bucket_wants_a_person() {
     let world = learning(&numbered(0..40), None).await;
     let deny = |held: &mut Held| held.denied.extend(["PUT".into()]);
-    let (source, lease, running) = hindered(&world, deny).await;
+    let holding = hindered(&world, deny).await;
+    let source = Arc::clone(&holding.source);
     let stop = async {
         until_in_vain(&world, 1).await;
         source.stop();
     };
-    let both = async { tokio::join!(running, stop) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    let lease = holding.until_ended(stop).await;
     assert!(lease.durable().is_empty(), "nothing was made durable");
     world.bucket.held().denied.clear();
     let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;
@@ -203,11 +205,16 @@ async fn a_stop_leaves_what_waits_for_columns_where_the_bucket_wants_a_person() 
     assert!(delivered(&world, &versions).into_iter().eq(0..40));
 }
 
-/// Waits until Kinesis has answered so many requests for records, and then until so many more were put or read in vain.
-async fn until_held(world: &World, answered: usize) {
+/// Waits until Kinesis has answered so many requests for records.
+async fn until_answered(world: &World, answered: usize) {
     while world.fake.world().answered < answered {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Waits until Kinesis has answered so many requests for records, and then until so many more were put or read in vain.
+async fn until_held(world: &World, answered: usize) {
+    until_answered(world, answered).await;
     let vain = world.status.metrics().publish_retries.get();
     until_in_vain(world, vain + 2).await;
 }
@@ -225,15 +232,13 @@ async fn what_comes_behind_a_sample_of_junk_has_the_columns_that_come_of_it() {
         buffering: BufferingSettings::new(1 << 10, interval),
         ..world.settings(interval)
     };
-    let (_, _, running) = hindered_with(&world, settings, |_| ()).await;
+    let holding = holding(&world, settings, |_| ()).await;
     world.bucket.held().refused.insert("GET".into());
     let allow = async {
         until_held(&world, 2).await;
         world.bucket.held().refused.clear();
     };
-    let both = async { tokio::join!(running, allow) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    holding.until_ended(allow).await;
     let versions = agreed(&world).await;
     assert_eq!(versions.len(), 1);
     assert!(delivered(&world, &versions).into_iter().eq(0..40));
@@ -248,16 +253,13 @@ async fn what_comes_behind_a_sample_of_junk_has_the_columns_that_come_of_it() {
 async fn a_stop_leaves_a_sample_that_is_not_full_to_whoever_takes_the_shard() {
     let world = learning(&numbered(0..10), None).await;
     world.fake.world().shards[0].is_closed = false;
-    let (source, lease, running) = hindered(&world, |_| ()).await;
+    let holding = hindered(&world, |_| ()).await;
+    let source = Arc::clone(&holding.source);
     let stop = async {
-        while world.fake.world().answered < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_answered(&world, 2).await;
         source.stop();
     };
-    let both = async { tokio::join!(running, stop) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    let lease = holding.until_ended(stop).await;
     let is_passed = |(written, _): &(LeaseCheckpoint, _)| written.position.is_some();
     assert!(!lease.durable().iter().any(is_passed), "they are applied");
     assert_eq!(world.bucket.held().keys(SCHEMA), [""; 0]);
@@ -273,16 +275,11 @@ async fn a_stop_leaves_a_sample_that_is_not_full_to_whoever_takes_the_shard() {
 async fn a_sample_of_a_shard_that_is_forgotten_under_way_is_learned_from_and_delivered() {
     let world = learning(&numbered(0..10), None).await;
     world.fake.world().shards[0].is_closed = false;
-    let (_, lease, running) = hindered(&world, |_| ()).await;
     let forget = async {
-        while world.fake.world().answered < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_answered(&world, 2).await;
         world.fake.world().shards.clear();
     };
-    let both = async { tokio::join!(running, forget) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    let lease = hindered(&world, |_| ()).await.until_ended(forget).await;
     let is_early =
         |(written, _): &(LeaseCheckpoint, _)| written.ended && written.position.is_none();
     assert!(
@@ -335,14 +332,13 @@ async fn a_store_that_overwrites_or_a_version_that_was_changed_is_a_loud_stop() 
 async fn a_lease_that_is_lost_while_versions_are_put_in_vain_leaves_all_to_the_next_holder() {
     let world = learning(&numbered(0..40), None).await;
     let refuse = |held: &mut Held| held.refused.extend(["PUT".into()]);
-    let (_, lease, running) = hindered(&world, refuse).await;
+    let holding = hindered(&world, refuse).await;
+    let abandoned = holding.lease.abandoned.clone();
     let lose = async {
         until_in_vain(&world, 1).await;
-        lease.abandoned.cancel();
+        abandoned.cancel();
     };
-    let both = async { tokio::join!(running, lose) };
-    let ended = tokio::time::timeout(PATIENCE, both).await;
-    ended.expect("it ends").0.unwrap();
+    let lease = holding.until_ended(lose).await;
     assert!(lease.durable().is_empty(), "nothing was made durable");
     world.bucket.held().refused.clear();
     let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;
@@ -369,9 +365,13 @@ async fn with_three_versions() -> (World, BodyName) {
         ended.unwrap();
         let (last, written) = lease.durable().last().cloned().unwrap();
         body = last.body;
-        let pinned = written.and_then(|body| body.schema);
-        let newest = agreed(&world).await.last().map(SchemaVersion::pin);
-        assert_eq!(pinned, newest);
+        let pinned = written.and_then(|body| body.schema).unwrap();
+        let newest = agreed(&world).await.pop().unwrap();
+        assert_eq!(
+            (pinned.version, pinned.hash),
+            (newest.version, newest.hash())
+        );
+        assert_eq!(pinned.chain.as_deref(), Some(SCHEMA));
     }
     assert_eq!(agreed(&world).await.len(), 3);
     (world, body.unwrap())
@@ -380,9 +380,11 @@ async fn with_three_versions() -> (World, BodyName) {
 #[tokio::test]
 async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_checkpoint() {
     let (world, body) = with_three_versions().await;
-    let open = async || {
+    let open_below = async |error_prefix: &str| {
         let disk: Arc<dyn Disk> = Arc::new(TornDisk::new(1));
-        let settings = Arc::new(world.settings(Duration::ZERO));
+        let mut settings = world.settings(Duration::ZERO);
+        settings.destination.error_prefix = Some(error_prefix.into());
+        let settings = Arc::new(settings);
         let context = world.context(&disk);
         let kinesis = world.fake.settings(StartSettings::TrimHorizon);
         let place = connect_shared(&settings, "table", &context).await?;
@@ -391,6 +393,7 @@ async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_chec
         let opened = open_shared(&settings, &kinesis, disk, &context, place, taken);
         opened.await.map(drop)
     };
+    let open = async || open_below("errors/!{firehose:error-output-type}/").await;
     open().await.unwrap();
     let all: Vec<(String, (String, axum::body::Bytes))> = {
         let held = world.bucket.held();
@@ -416,6 +419,16 @@ async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_chec
             .insert(key.clone(), object.clone());
         open().await.unwrap();
     }
+    // They are looked for elsewhere.
+    let advice = stops(
+        open_below("failed/").await,
+        "failed/.firehose/table/schema/",
+    );
+    let told = format!("copy what is below {SCHEMA} to failed/.firehose/table/schema/");
+    assert!(
+        advice.contains(&told) && !advice.contains("expiration"),
+        "{advice}"
+    );
     // The last one is another: of the same number, and as good.
     let (key, (id, bytes)) = &all[2];
     let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -7,17 +7,20 @@ use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use firehose_json::{self as text, Texts};
+use firehose_sigv4::BodyCheck;
 use serde_json::json;
 
 use super::bodies::Hold;
 use super::body::{BodyError, BodyFrames};
 use super::content::{BODY_BYTES_MAX, ContentError};
 use super::decoding::{BodyRecords, ContentKind, Decoding};
+use super::entry::{self, Caller, Denial};
 use super::{ApiState, StreamInfo, json};
-use crate::config::StreamSettings;
+use crate::config::{Action, StreamSettings};
 use crate::source::{Intake, PutBatch, are_too_many_texts};
 
 /// What `Retry-After` says, in seconds.
@@ -36,7 +39,17 @@ pub(super) async fn put(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let frames = BodyFrames::new(&head, body, &state);
+    let mut frames = BodyFrames::new(&head, body, &state);
+    let caller = match entered(&state, &head, &name) {
+        Ok((caller, check)) => {
+            frames.expect(check);
+            caller
+        }
+        Err(denial) => {
+            frames.discard().await;
+            return denial.into_response();
+        }
+    };
     let Some(stream) = state.streams.get(&name) else {
         frames.discard().await;
         return unknown_stream(&state, &name);
@@ -87,11 +100,28 @@ pub(super) async fn put(
             hand_over(stream, &**intake, batches, warning).await
         }
         Err(Unreceived::Content(error)) => content_failed(&error),
+        Err(Unreceived::Body(BodyError::Forged(refusal))) => {
+            state.keys.denied(refusal.into(), &caller).into_response()
+        }
         Err(Unreceived::Body(error)) => {
             state.turned_away(Some(&name), &error);
             body_failed(&error)
         }
     }
+}
+
+/// Lets in who may put to the stream.
+fn entered(
+    state: &ApiState,
+    head: &Parts,
+    stream: &str,
+) -> Result<(Caller, Option<BodyCheck>), Denial> {
+    let (caller, check) = state.keys.plain(head, state.clock.now_ms())?;
+    if caller.may(Action::Put, stream) {
+        return Ok((caller, check));
+    }
+    let why = entry::not_granted("PutRecord", stream);
+    Err(state.keys.denied(why, &caller))
 }
 
 /// Why there are no batches.
@@ -125,8 +155,9 @@ async fn receive(
             return Err(error);
         }
     };
+    frames.verified()?;
     if received == 0 && kind == ContentKind::Lines {
-        return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
+        return Ok((Vec::new(), frames.into_hold()?)); // no bytes are no records, whatever their encoding
     }
     let batches = match decoding.finish()?.into_records() {
         BodyRecords::Lines(lines) => lines.finish()?,
@@ -136,7 +167,7 @@ async fn receive(
             checked.batches()
         }
     };
-    Ok((batches, frames.into_hold()))
+    Ok((batches, frames.into_hold()?))
 }
 
 /// Decodes a body as it comes; with it how many bytes came.
@@ -284,6 +315,7 @@ fn body_failed(error: &BodyError) -> Response {
         BodyError::TooLarge { .. } => failed(StatusCode::PAYLOAD_TOO_LARGE, &message),
         BodyError::TimedOut { .. } => failed(StatusCode::REQUEST_TIMEOUT, &message),
         BodyError::Broken(_) => failed(StatusCode::BAD_REQUEST, &message),
+        BodyError::Forged(_) => failed(StatusCode::UNAUTHORIZED, &message),
         BodyError::Busy | BodyError::GaveWay => {
             let answer = failed(StatusCode::SERVICE_UNAVAILABLE, &message);
             with(answer, RETRY_AFTER, RETRY_AFTER_SECONDS)

@@ -213,6 +213,21 @@ impl BodyFrames {
         }
     }
 
+    /// The same; but where only the body proves who has sent it, that is made sure of, since the answer is for nobody else.
+    pub(super) async fn discard_verified(mut self) -> Result<(), BodyError> {
+        if self.check.as_ref().is_none_or(BodyCheck::has_proof) {
+            self.discard().await;
+            return Ok(());
+        }
+        self.hold.give_back();
+        let mut left = usize::try_from(DISCARD_MAX).unwrap_or(usize::MAX);
+        while let Some(data) = self.next().await? {
+            let rest = left.checked_sub(data.len());
+            left = rest.ok_or(BodyError::TooLarge { max: left })?;
+        }
+        self.verified()
+    }
+
     /// The body gives way: it is no longer told to, and only what comes within a moment is still read.
     fn hurry(&mut self) {
         self.visitor.gives_way = CancellationToken::new();

@@ -155,7 +155,9 @@ def signed(endpoint, path, body, headers, key="clicks", signer=botocore.auth.Sig
     signer(Credentials(key, KEYS[key]), service, "us-east-1").add_auth(request)
     prepared = request.prepare()
     target = prepared.url[len(endpoint):]
-    return target, dict(prepared.headers.items()), body
+    headers = dict(prepared.headers.items())
+    headers.pop("Content-Length", None)  # that of the body that is sent is not signed
+    return target, headers, body
 
 
 def send(endpoint, target, headers, body, method="POST"):
@@ -193,14 +195,24 @@ def by_hand(endpoint):
 
 def plain(endpoint):
     path = "/streams/clicks/records"
-    lines = gzip.compress(b"a\nb\n")
+    lines = gzip.compress(b"{}\n{}\n")
     target, headers, body = signed(endpoint, path, lines, {"Content-Encoding": "gzip"})
     seen = send(endpoint, target, headers, body)
-    check("lines in gzip, signed", seen == (200, '{"accepted":2,"bytes":2}\n'), seen)
-    seen = send(endpoint, target, headers, gzip.compress(b"a\nc\n"))
+    check("lines in gzip, signed", seen == (200, '{"accepted":2,"bytes":4}\n'), seen)
+    seen = send(endpoint, target, headers, gzip.compress(b"{}\n[]\n"))
     check("other lines", seen[0] == 401 and "does not match" in seen[1], seen)
-    seen = send(endpoint, "/streams/orders/records", headers, body)
-    check("another stream", seen[0] == 401 and "does not match" in seen[1], seen)
+    # Who has not signed it learns neither that the key is not for a stream nor that it is not there.
+    for name, moved, sent in [
+        ("a stream that the key is not for", "/streams/orders/records", body),
+        ("a stream that is not there", "/streams/none/records", body),
+        ("a body that is not gzip", target, b"{}"),
+    ]:
+        seen = send(endpoint, moved, headers, sent)
+        check(name, seen[0] == 401 and "does not match" in seen[1], seen)
+    seen = send(endpoint, target, {**headers, "Content-Encoding": "br"}, body)
+    check("an encoding that was not signed", seen[0] == 401, seen)
+    seen = send(endpoint, *signed(endpoint, path, b"{}", {"Content-Encoding": "gzip"}))
+    check("a body that is not gzip, signed", seen[0] == 400 and "gzip" in seen[1], seen)
     seen = send(endpoint, *signed(endpoint, "/streams/orders/records", b"a\n", {}))
     check("a stream of another key", seen[0] == 403, seen)
     for name, hashed in [("no payload", "UNSIGNED-PAYLOAD"), ("chunks", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")]:

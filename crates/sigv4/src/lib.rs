@@ -283,6 +283,12 @@ impl std::fmt::Debug for Expected {
 }
 
 impl BodyCheck {
+    /// Whether the signature is known to be right, so that at most the body is another one. Where the head names no hash of
+    /// the body, that is known with its end, and until then somebody else may have sent it.
+    pub fn has_proof(&self) -> bool {
+        !matches!(self.expected, Expected::Signature(_))
+    }
+
     /// Takes the next piece of the body, as it was sent.
     pub fn update(&mut self, piece: &[u8]) {
         if !matches!(self.expected, Expected::Nothing) {

@@ -337,6 +337,7 @@ fn a_signature_that_is_off_by_anything_does_not_match() {
     };
     let claim = Claim::read(&request, "service", NOW).unwrap();
     let check = claim.check(&SigningSecret::new("another secret")).unwrap();
+    assert!(!check.has_proof());
     assert_eq!(check.finish(), Err(Refusal::Mismatch), "another secret");
 }
 

@@ -43,7 +43,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Send lines to a delivery stream, one record a line.
 ///
-/// Where the daemon asks for a key, it is that of FIREHOSE_KEY_ID and FIREHOSE_KEY_SECRET, or one of the config file.
+/// Where the daemon asks for a key, it is that of `FIREHOSE_KEY_ID` and `FIREHOSE_KEY_SECRET`, or one of the config file.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PutArgs {
     /// The delivery stream's name.

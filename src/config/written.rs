@@ -58,7 +58,7 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let http = root.table("http");
     let http = http.map_or_else(HttpSettings::default, |table| http::read(table, base));
     let streams = streams(&mut root, base, spans);
-    http::doubt_streams(&root, place, &http.keys, &streams);
+    http::doubt_streams(&root, &place, &http.keys, &streams);
     root.finish();
     Config {
         file,

@@ -175,8 +175,11 @@ impl Keys {
         if scheme.eq_ignore_ascii_case(b"bearer") {
             let hash: [u8; 32] = Sha256::digest(rest).into();
             // All are looked at, whichever it is.
-            let found = self.keys.iter().filter(|key| key.has(&hash));
-            return found.last().ok_or(Why::WrongSecret);
+            let mut found = None;
+            for key in &self.keys {
+                found = if key.has(&hash) { Some(key) } else { found };
+            }
+            return found.ok_or(Why::WrongSecret);
         }
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return Err(Refusal::Missing.into());

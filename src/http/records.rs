@@ -100,14 +100,18 @@ enum Refusing {
     /// Whoever sent it may not.
     Why(Why),
     /// Something else.
-    Answer(Response),
+    Answer(Box<Response>),
 }
 
 impl Refusing {
+    fn answer(answer: Response) -> Self {
+        Self::Answer(Box::new(answer))
+    }
+
     fn into_response(self, state: &ApiState, caller: &Caller) -> Response {
         match self {
             Self::Why(why) => state.keys.denied(why, caller).into_response(),
-            Self::Answer(answer) => answer,
+            Self::Answer(answer) => *answer,
         }
     }
 }
@@ -125,10 +129,10 @@ impl<'s> Offer<'s> {
             return Err(Refusing::Why(entry::not_granted("PutRecord", name)));
         }
         let Some(stream) = state.streams.get(name) else {
-            return Err(Refusing::Answer(unknown_stream(state, name)));
+            return Err(Refusing::answer(unknown_stream(state, name)));
         };
         let Some(intake) = stream.intake.as_deref() else {
-            return Err(Refusing::Answer(no_door(name, &stream.settings)));
+            return Err(Refusing::answer(no_door(name, &stream.settings)));
         };
         let value = |header| {
             head.headers
@@ -140,12 +144,12 @@ impl<'s> Offer<'s> {
         let encoding = value(CONTENT_ENCODING);
         let kind = ContentKind::of(value(CONTENT_TYPE));
         let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
-            return Err(Refusing::Answer(unsupported_encoding(encoding)));
+            return Err(Refusing::answer(unsupported_encoding(encoding)));
         };
         if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
             let error = ContentError::TooLarge.to_string();
             let answer = failed(StatusCode::PAYLOAD_TOO_LARGE, &error);
-            return Err(Refusing::Answer(answer));
+            return Err(Refusing::answer(answer));
         }
         let offer = Self {
             stream,

@@ -198,26 +198,27 @@ impl Credential {
                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.".to_owned(),
             ));
         }
-        let mut wrong = String::new();
+        let mut wrong = Vec::new();
         if region.is_empty() {
-            wrong += "Credential should be scoped to a valid region. ";
+            wrong.push("Credential should be scoped to a valid region.".to_owned());
         }
         if named != service {
-            wrong += &format!("Credential should be scoped to correct service: '{service}'. ");
+            let fault = format!("Credential should be scoped to correct service: '{service}'.");
+            wrong.push(fault);
         }
         if terminator != TERMINATOR {
-            wrong +=
-                &format!("Credential should be scoped with a valid terminator: '{TERMINATOR}'. ");
+            let fault = "Credential should be scoped with a valid terminator";
+            wrong.push(format!("{fault}: '{TERMINATOR}'."));
         }
         if date != at.day() {
-            wrong += &format!(
+            wrong.push(format!(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}', from \
-                 '{at}'. ",
+                 '{at}'.",
                 at.day()
-            );
+            ));
         }
         if !wrong.is_empty() {
-            return Err(Refusal::Scope(wrong.trim_end().to_owned()));
+            return Err(Refusal::Scope(wrong.join(" ")));
         }
         Ok(Self {
             access_key_id: access_key_id.to_owned(),

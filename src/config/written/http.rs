@@ -104,7 +104,7 @@ pub(super) fn keys(table: &mut Table<'_>, base: &Path) -> Vec<HttpKey> {
         let (file, key) = (element.file, key(element, base));
         let Some(key) = key else { continue };
         let fault = |message: String, help: &str| {
-            file.report(Diagnostic::fault(at.clone(), message).help(help))
+            file.report(Diagnostic::fault(at.clone(), message).help(help));
         };
         let mut others = keys.iter();
         if others.any(|other| other.id == key.id) {
@@ -202,13 +202,13 @@ fn secret(table: &mut Table<'_>, base: &Path) -> Option<Secret> {
 }
 
 fn streams(table: &mut Table<'_>) -> Option<Vec<String>> {
-    let texts = nonempty(table, "streams", PATTERNS_MAX)?;
-    let Some(texts) = texts else {
+    let texts = nonempty(table, "streams", PATTERNS_MAX);
+    if !table.has("streams") {
         return Some(vec!["*".to_owned()]);
-    };
+    }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-*".contains(&byte);
     let mut streams = Vec::new();
-    for text in texts {
+    for text in texts? {
         if (1..=PATTERN_MAX).contains(&text.value.len()) && text.value.bytes().all(is_allowed) {
             streams.push(text.value);
             continue;
@@ -222,12 +222,12 @@ fn streams(table: &mut Table<'_>) -> Option<Vec<String>> {
 }
 
 fn actions(table: &mut Table<'_>) -> Option<Vec<Action>> {
-    let texts = nonempty(table, "actions", usize::MAX)?;
-    let Some(texts) = texts else {
+    let texts = nonempty(table, "actions", usize::MAX);
+    if !table.has("actions") {
         return Some(Action::ALL.map(|(_, action)| action).to_vec());
-    };
+    }
     let mut actions = Vec::new();
-    for text in texts {
+    for text in texts? {
         let known = Action::ALL.iter().find(|(word, _)| *word == text.value);
         if let Some((_, action)) = known {
             actions.push(*action);
@@ -245,20 +245,17 @@ fn actions(table: &mut Table<'_>) -> Option<Vec<Action>> {
     Some(actions)
 }
 
-/// A list that is not there, or has something in it; `None`: it has a fault.
-fn nonempty(table: &mut Table<'_>, key: &'static str, max: usize) -> Option<Option<Vec<Text>>> {
+/// A list with something in it; `None`: it is not there, or has a fault.
+fn nonempty(table: &mut Table<'_>, key: &'static str, max: usize) -> Option<Vec<Text>> {
     let place = table.place_of(key);
     let texts = table.list(key);
-    if !table.has(key) {
-        return Some(None);
-    }
     if table.is_empty_list(key) {
         let message = format!("`{key}` is an empty list, which allows nothing");
         table.fault(place, message, Some("leave it out to allow all"));
     } else if texts.len() > max {
         table.fault(place, format!("`{key}` has more than {max} elements"), None);
     } else if !texts.is_empty() {
-        return Some(Some(texts));
+        return Some(texts);
     }
     None
 }
@@ -266,7 +263,7 @@ fn nonempty(table: &mut Table<'_>, key: &'static str, max: usize) -> Option<Opti
 /// Doubts keys for streams that are not there.
 pub(super) fn doubt_streams(
     root: &Table<'_>,
-    place: SourceSpan,
+    place: &SourceSpan,
     keys: &[HttpKey],
     streams: &BTreeMap<String, StreamSettings>,
 ) {

@@ -57,7 +57,7 @@ impl Sent {
     }
 
     /// With one letter or digit changed into another one, whatever its case.
-    fn with_a_change(&self, at: &Index) -> Self {
+    fn with_a_change(&self, at: Index) -> Self {
         let mut changed = self.clone();
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric();
         let count = |text: &str| text.bytes().filter(is_word).count();
@@ -133,7 +133,7 @@ fn signed(mut sent: Sent, hash: Hash, expires: Option<u64>, region: &str, at: i6
             })
             .collect();
         let separator = if sent.query.is_empty() { "" } else { "&" };
-        sent.query += &format!("{separator}{name}={encoded}");
+        sent.query = format!("{}{separator}{name}={encoded}", sent.query);
     }
     for header in headers {
         sent.headers
@@ -218,7 +218,7 @@ proptest! {
         for after in [late + 1, -SKEW_SECONDS - 1] {
             prop_assert!(matches!(sent.verified(NOW + after), Err(Refusal::Skewed(_))));
         }
-        let changed = sent.with_a_change(&at);
+        let changed = sent.with_a_change(at);
         prop_assert!(changed.verified(now).is_err(), "{:?}\n{:?}", sent, changed);
         if !sent.body.is_empty() {
             let mut changed = sent;

@@ -220,10 +220,11 @@ impl BodyFrames {
             return Ok(());
         }
         self.hold.give_back();
-        let mut left = usize::try_from(DISCARD_MAX).unwrap_or(usize::MAX);
+        let max = usize::try_from(DISCARD_MAX).unwrap_or(usize::MAX);
+        let mut left = max;
         while let Some(data) = self.next().await? {
             let rest = left.checked_sub(data.len());
-            left = rest.ok_or(BodyError::TooLarge { max: left })?;
+            left = rest.ok_or(BodyError::TooLarge { max })?;
         }
         self.verified()
     }

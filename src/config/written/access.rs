@@ -78,7 +78,6 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     let file_place = table.place_of("secret_access_key_file");
     let id = table.name_text("access_key_id", NAME_MAX);
     let secret = table.name_text("secret_access_key", NAME_MAX);
-    let from_file = secret_file(table, "secret_access_key_file", base);
     let fault = |place, message: &str, help: &str| {
         table
             .file
@@ -102,6 +101,7 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
             "add access_key_id",
         );
     }
+    let from_file = secret_file(table, "secret_access_key_file", base);
     (id, secret.map(Secret).or(from_file))
 }
 

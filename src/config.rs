@@ -10,6 +10,7 @@ mod document;
 mod format;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
+mod keys;
 mod load;
 mod parse;
 mod path;
@@ -41,7 +42,8 @@ pub use format::{
     FormatKind, FormatSettings, FormatSpec, FormatTable, Parameters, Reading, Storage,
     StorageClasses, keys as format_keys,
 };
-pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
+pub use keys::{Action, Grant, HttpKey};
+pub use load::{ConfigDraft, LoadedConfig, draft, keys as http_keys, listen, parse, parse_object};
 pub use parse::{ParserKind, ParserSettings, ParserSpec};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
@@ -53,6 +55,8 @@ pub use text::{Text, TextOrigin};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
 pub use written::{GIB, MIB, TIB, access, coordination};
+
+use zeroize::Zeroize as _;
 
 use crate::printable::shell_word;
 
@@ -99,6 +103,8 @@ pub struct HttpSettings {
     /// Names by which it may be asked for, beyond those that no page can take: in lower case, `*.` before one
     /// that stands for all names below it; `*` alone for all.
     pub hosts: Vec<String>,
+    /// Who may come in; nobody is asked where there are none.
+    pub keys: Vec<HttpKey>,
 }
 
 impl Default for HttpSettings {
@@ -107,6 +113,7 @@ impl Default for HttpSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 4585)),
             connections: 1024,
             hosts: Vec::new(),
+            keys: Vec::new(),
         }
     }
 }
@@ -315,9 +322,15 @@ impl DestinationSettings {
     }
 }
 
-/// A secret: never printed.
+/// A secret: never printed, and gone from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(pub String);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

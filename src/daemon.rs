@@ -109,7 +109,7 @@ impl Daemon {
     /// Opens every stream's state and starts to accept records.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let lock = lock(&config.state_dir)?;
-        let listener = listen::listen(config.http.listen).await?;
+        let listener = listen::listen(config.http.listen, !config.http.keys.is_empty()).await?;
         let spool_limits = config.streams.values().map(|stream| stream.spool_limit);
         let connections = listen::room_for(config.http.connections, spool_limits);
         let common = Common::new(&config)?;
@@ -159,7 +159,8 @@ impl Daemon {
         };
         let state = ApiState::new(infos, clock, metrics, limits)
             .with_orphans(orphans)
-            .with_hosts(config.http.hosts);
+            .with_hosts(config.http.hosts)
+            .with_keys(&config.http.keys);
         let http_stop = CancellationToken::new();
         let reloading = tokio::spawn(reload::watch(transforms, reload::hangups()?));
         Ok(Self {

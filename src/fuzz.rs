@@ -10,6 +10,7 @@ use firehose_deflate::{Deflater, LAST_BLOCK};
 use firehose_json::decimal::WrittenNumber;
 use firehose_json::nesting::{NESTING_MAX, exceeds};
 use firehose_json::{TextCursor, Texts, elements, is_one, is_text, pieces, several};
+use firehose_sigv4::{Claim, Request, SigningSecret};
 use firehose_wasm_meter::{Loops, MeterError};
 use flate2::read::DeflateDecoder;
 use serde::de::IgnoredAny;
@@ -26,7 +27,7 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 pub type Target = fn(&[u8]);
 
 /// The targets by name: that of the file in `fuzz/targets`, and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("api_body", http::fuzz::api_body),
     ("columns", format::fuzz::columns),
     ("config", |bytes| config::fuzz::config(bytes, &registry())),
@@ -44,6 +45,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("prefix", partition::fuzz::prefix),
     ("records_body", http::fuzz::records_body),
     ("schema", format::fuzz::schema),
+    ("sigv4", sigv4),
     ("staged_records", format::fuzz::staged_records),
     ("store_rows", store_rows),
     ("times_and_numbers", times_and_numbers),
@@ -60,6 +62,46 @@ pub fn run(name: &str, bytes: &[u8]) {
 fn store_rows(bytes: &[u8]) {
     checkpoint::fuzz::store_rows(bytes);
     format::fuzz::row(bytes);
+}
+
+/// A request of lines: method, target, headers, and behind an empty line its body. Nobody has the secret, so whatever
+/// it says, it does not verify.
+fn sigv4(bytes: &[u8]) {
+    /// 2015-08-30T12:36:00Z, when the seeds were signed.
+    const NOW: i64 = 1_440_938_160;
+    let end = bytes.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = end.map_or((bytes, &b""[..]), |end| (&bytes[..end], &bytes[end + 2..]));
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default();
+    let (method, target) = (text(), text());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let header = |line: &[u8]| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = std::str::from_utf8(&line[..colon]).ok()?;
+        Some((name.to_owned(), line[colon + 1..].to_vec()))
+    };
+    let headers: Vec<_> = lines.filter_map(header).collect();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let request = Request {
+        method,
+        path,
+        query,
+        headers: &headers,
+    };
+    let Ok(claim) = Claim::read(&request, "service", NOW) else {
+        return;
+    };
+    assert!(request.is_signed(), "a claim of nobody");
+    assert!(!claim.access_key_id().is_empty(), "a claim of nobody");
+    let secret = SigningSecret::new("a secret that has signed nothing");
+    let Ok(mut check) = claim.check(&secret) else {
+        return;
+    };
+    check.update(body);
+    assert!(check.finish().is_err(), "it verifies");
 }
 
 /// Data in runs, cut where the first byte says: what comes out is what went in, to somebody else's decoder.

@@ -11,9 +11,8 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /` | the status page |
 //!
-//! Requests are neither authenticated nor encrypted here: any credentials pass, signatures are not
-//! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
-//! (`http/cross_origin.rs`).
+//! Where the config has keys, who puts or has streams described must have one (`http/entry.rs`); all else is shown to
+//! everybody, and nothing is encrypted. What pages of others make a browser send is refused (`http/cross_origin.rs`).
 
 mod api;
 mod bodies;
@@ -22,6 +21,7 @@ mod connection_activity;
 mod content;
 mod cross_origin;
 mod decoding;
+mod entry;
 mod escaped;
 mod fields;
 #[cfg(feature = "failpoints")]
@@ -54,7 +54,7 @@ use axum::routing::{get, post};
 use firehose_nearest::nearest;
 
 use crate::clock::Clock;
-use crate::config::{HttpSettings, StreamSettings};
+use crate::config::{HttpKey, HttpSettings, StreamSettings};
 use crate::printable::printable_json;
 use crate::source::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
@@ -161,6 +161,7 @@ pub struct ApiState {
     /// Whether all streams have been told of somebody turned away since the last was let in.
     told_all: AtomicBool,
     hosts: cross_origin::Hosts,
+    keys: entry::Keys,
 }
 
 impl ApiState {
@@ -180,6 +181,7 @@ impl ApiState {
             streams,
             orphans: Vec::new(),
             clock,
+            keys: entry::Keys::new(&[], &metrics),
             metrics,
             limits,
             bodies,
@@ -199,6 +201,13 @@ impl ApiState {
     pub fn with_hosts(self, listed: Vec<String>) -> Self {
         let hosts = cross_origin::Hosts::new(listed);
         Self { hosts, ..self }
+    }
+
+    /// The same, for those alone who have one of these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: &[HttpKey]) -> Self {
+        let keys = entry::Keys::new(keys, &self.metrics);
+        Self { keys, ..self }
     }
 
     /// Everything that is shown: name, state, gauges.

@@ -17,7 +17,7 @@ pub use failures::{
 pub use fields::{FieldCount, FieldCounts, FieldFate, FieldTally};
 pub use metrics::{
     CatalogMetrics, CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics,
-    StreamMetrics, Total, TransformMetrics,
+    RefusedRequests, StreamMetrics, Total, TransformMetrics,
 };
 pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;

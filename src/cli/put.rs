@@ -7,14 +7,15 @@
 mod account;
 mod address;
 mod input;
+mod key;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{Request, StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -41,6 +42,8 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Send lines to a delivery stream, one record a line.
+///
+/// Where the daemon asks for a key, it is that of `FIREHOSE_KEY_ID` and `FIREHOSE_KEY_SECRET`, or one of the config file.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PutArgs {
     /// The delivery stream's name.
@@ -102,18 +105,31 @@ pub async fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), PutError> {
-    let url = address::find(args.url.as_deref(), config)?;
+    let url = args.url.as_deref();
+    let environment = |name: &str| std::env::var(name).ok();
+    let daemon = Daemon {
+        url: address::find(url, config)?,
+        authorization: key::find(&args.stream, url, config, &environment)?,
+    };
     let unreadable = |error: io::Error| {
         PutError::Failed(format!("{} cannot be read: {error}", args.file.display()))
     };
     if args.file == Path::new("-") {
-        return send(args, &url, BufReader::new(io::stdin()), None, out, err).await;
+        return send(args, &daemon, BufReader::new(io::stdin()), None, out, err).await;
     }
     let file = File::open(&args.file).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?;
     let length = length.is_file().then_some(length.len());
     let input = BufReader::with_capacity(256 << 10, file);
-    send(args, &url, input, length, out, err).await
+    send(args, &daemon, input, length, out, err).await
+}
+
+/// Whom records are sent to.
+struct Daemon {
+    /// Without a slash at the end.
+    url: String,
+    /// The key.
+    authorization: Option<HeaderValue>,
 }
 
 /// Where the daemon listens, without a slash at the end.
@@ -121,10 +137,10 @@ pub(super) fn find_daemon(url: Option<&str>, config: Option<&Path>) -> Result<St
     address::find(url, config)
 }
 
-/// Sends the lines of `input`, whose length in bytes may be known, to the daemon at `url`.
+/// Sends the lines of `input`, whose length in bytes may be known.
 async fn send(
     args: &PutArgs,
-    url: &str,
+    daemon: &Daemon,
     input: impl BufRead + Send + 'static,
     length: Option<u64>,
     out: &mut dyn Write,
@@ -132,7 +148,7 @@ async fn send(
 ) -> Result<(), PutError> {
     let bar = bar(length);
     let mut complaints = Complaints::new(err, bar.clone());
-    let mut sender = Sender::new(args, url)?;
+    let mut sender = Sender::new(args, daemon)?;
     let start = Instant::now();
     let mut batches = read_in_thread(input, args.batch_bytes);
     let mut result = Ok(());
@@ -265,6 +281,7 @@ impl<'w> Complaints<'w> {
 struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
+    authorization: Option<HeaderValue>,
     accountant: Accountant,
     retries: u32,
     sent: PutSummary,
@@ -273,7 +290,8 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(args: &PutArgs, url: &str) -> Result<Self, PutError> {
+    fn new(args: &PutArgs, daemon: &Daemon) -> Result<Self, PutError> {
+        let Daemon { url, authorization } = daemon;
         let stream = &args.stream;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if stream.is_empty() || stream.len() > 64 || !stream.bytes().all(allowed) {
@@ -293,6 +311,7 @@ impl Sender {
             accountant: Accountant::new(client.clone(), account),
             client,
             uri,
+            authorization: authorization.clone(),
             retries: args.retries,
             sent: PutSummary::default(),
             warning: None,
@@ -347,10 +366,17 @@ impl Sender {
     }
 
     async fn attempt(&self, batch: Bytes) -> AttemptOutcome {
-        let request = Request::post(self.uri.clone())
-            .header(CONTENT_TYPE, "application/x-ndjson")
-            .body(Full::new(batch))
-            .expect("the URI was checked");
+        let mut request = Request::new(Full::new(batch));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-ndjson"),
+        );
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         let exchange = async {
             let response = match self.client.request(request).await {
                 Ok(response) => response,

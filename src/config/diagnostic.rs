@@ -209,7 +209,13 @@ impl Snippet {
 fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
     let lower = line.to_ascii_lowercase();
     let user = lower.find("endpoint").filter(|_| line.contains('@'));
-    let secret = lower.find("secret").or(user);
+    // No key of ours is called so, but somebody may have thought it was.
+    let other = ["password", "token"];
+    let other = other
+        .iter()
+        .any(|word| lower.trim_start().starts_with(word));
+    let other = other.then_some(0);
+    let secret = lower.find("secret").or(other).or(user);
     let equals = secret.and_then(|at| Some(at + line[at..].find('=')?));
     match equals {
         Some(equals) => format!("{}= …", &line[..equals]).into(),

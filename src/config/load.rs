@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::Config;
 use super::bounded::read_bounded;
 use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, SourceSpan};
@@ -17,6 +16,7 @@ use super::registry::Registry;
 use super::spans::SpanMap;
 use super::table::{FileContext, Table};
 use super::written;
+use super::{Config, HttpKey};
 
 /// Bytes of a config file: far more than any has, and a bound on what a wrong path can cost.
 const FILE_MAX: u64 = 1 << 20;
@@ -98,6 +98,15 @@ pub fn listen(
         return Err(found);
     }
     Ok(listen)
+}
+
+/// The keys of the listener in the config file at `path`, as far as they can be read here: their secrets may be in an
+/// environment, or in files, that are the daemon's alone.
+pub fn keys(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Vec<HttpKey> {
+    let base = folder_of(path);
+    let read = text_of(path)
+        .and_then(|text| read(text, path, env, NOTHING, |root| written::keys(root, &base)));
+    read.map_or_else(|_| Vec::new(), |(keys, _)| keys)
 }
 
 fn text_of(path: &Path) -> Result<String, Diagnostics> {

@@ -7,6 +7,7 @@ mod catalog;
 pub mod coordination;
 mod destination;
 mod format;
+mod http;
 mod parse;
 mod source;
 mod stream;
@@ -23,7 +24,7 @@ use super::path::located;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::TextOrigin;
-use super::{Clash, Config, HttpSettings, StreamSettings};
+use super::{Clash, Config, HttpKey, HttpSettings, StreamSettings};
 
 /// One kibibyte.
 const KIB: u64 = 1 << 10;
@@ -34,8 +35,6 @@ pub const GIB: u64 = 1 << 30;
 /// One tebibyte.
 pub const TIB: u64 = 1 << 40;
 
-/// Bounds of `connections`.
-const CONNECTIONS: std::ops::RangeInclusive<u64> = 8..=65_536;
 const DEFAULT_MEMORY_LIMIT: u64 = 512 * MIB;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const DEFAULT_STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -55,8 +54,11 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let hour = Duration::from_hours(1);
     let grace = root.duration("shutdown_grace", Duration::from_secs(1)..=hour);
     let stalled_after = root.duration("stalled_after", Duration::from_secs(1)..=hour);
-    let http = root.table("http").map_or_else(HttpSettings::default, http);
+    let place = root.place_of("http");
+    let http = root.table("http");
+    let http = http.map_or_else(HttpSettings::default, |table| http::read(table, base));
     let streams = streams(&mut root, base, spans);
+    http::doubt_streams(&root, &place, &http.keys, &streams);
     root.finish();
     Config {
         file,
@@ -71,8 +73,14 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
 
 /// Where the daemon listens, and nothing else.
 pub(super) fn listen(mut root: Table<'_>) -> SocketAddr {
-    let http = root.table("http").map_or_else(HttpSettings::default, http);
-    http.listen
+    let http = root.table("http");
+    http.map_or(HttpSettings::default().listen, http::listen)
+}
+
+/// The keys of the listener, and nothing else.
+pub(super) fn keys(mut root: Table<'_>, base: &Path) -> Vec<HttpKey> {
+    let http = root.table("http");
+    http.map_or_else(Vec::new, |mut table| http::keys(&mut table, base))
 }
 
 fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf {
@@ -86,43 +94,6 @@ fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf 
     spans.keep_table(stream, field, root);
     spans.keep_relative(stream, field, Path::new(DEFAULT_STATE_DIR));
     base.join(DEFAULT_STATE_DIR)
-}
-
-fn http(mut table: Table<'_>) -> HttpSettings {
-    let default = HttpSettings::default();
-    let listen = table.address("listen").unwrap_or(default.listen);
-    let connections = table.integer("connections", CONNECTIONS);
-    let hosts = hosts(&mut table);
-    table.finish();
-    let connections = connections.and_then(|number| usize::try_from(number.value).ok());
-    HttpSettings {
-        listen,
-        connections: connections.unwrap_or(default.connections),
-        hosts,
-    }
-}
-
-/// Names of hosts, `*.` before some, or `*`.
-fn hosts(table: &mut Table<'_>) -> Vec<String> {
-    let mut hosts = Vec::new();
-    for text in table.list("hosts") {
-        let host = text.value.to_ascii_lowercase();
-        let name = host.strip_prefix("*.").unwrap_or(&host);
-        let is_label = |label: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            (1..=63).contains(&label.len()) && label.bytes().all(allowed)
-        };
-        if host == "*" || (name.len() <= 253 && name.split('.').all(is_label)) {
-            hosts.push(host);
-            continue;
-        }
-        let message = format!("\"{}\" is no name of a host", text.value);
-        let help = "write the name alone, without scheme, port and path, such as \"firehose.example.com\"; \
-                    \"*.example.com\" stands for all names below it, \"*\" for every name";
-        let fault = Diagnostic::fault(text.origin.place(None), message);
-        table.file.report(fault.help(help));
-    }
-    hosts
 }
 
 fn streams(

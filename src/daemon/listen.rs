@@ -16,15 +16,24 @@ const OF_THE_PROCESS: u64 = 128;
 /// Connections that are let in however few descriptors there are.
 const CONNECTIONS_MIN: usize = 8;
 
-/// Listens on `address`.
-pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Listens on `address`, for everybody or for those who have keys.
+pub(super) async fn listen(address: SocketAddr, has_keys: bool) -> anyhow::Result<TcpListener> {
     let listening = TcpListener::bind(address).await;
     if listening.is_ok() && !address.ip().to_canonical().is_loopback() {
-        tracing::info!(
-            %address,
-            "listening beyond this machine: whoever reaches it may write records and read what is shown of them; \
-             requests are neither authenticated nor encrypted"
-        );
+        if has_keys {
+            tracing::info!(
+                %address,
+                "listening beyond this machine: whoever has a key may write records, and whoever reaches it read what \
+                 is shown of them; nothing is encrypted, so that tokens can be overheard on the way, and signatures \
+                 cannot be used for anything else"
+            );
+        } else {
+            tracing::info!(
+                %address,
+                "listening beyond this machine: whoever reaches it may write records and read what is shown of them; \
+                 requests are neither authenticated nor encrypted"
+            );
+        }
     }
     listening.map_err(|error| {
         anyhow!(
@@ -119,7 +128,7 @@ mod tests {
         let told = |error: anyhow::Error| format!("{error:#}");
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap();
-        let error = told(listen(address).await.unwrap_err());
+        let error = told(listen(address, false).await.unwrap_err());
         assert!(
             error.starts_with(&format!("cannot listen on {address}: ")),
             "{error}"
@@ -129,7 +138,11 @@ mod tests {
             "{error}"
         );
         // TEST-NET-1: no machine has it.
-        let error = told(listen("192.0.2.1:4585".parse().unwrap()).await.unwrap_err());
+        let error = told(
+            listen("192.0.2.1:4585".parse().unwrap(), false)
+                .await
+                .unwrap_err(),
+        );
         assert!(
             error.contains("no interface of this machine has the address 192.0.2.1"),
             "{error}"

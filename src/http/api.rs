@@ -1,7 +1,7 @@
 //! Amazon Data Firehose's API: AWS JSON 1.1 on `POST /`, the operation in `X-Amz-Target`.
 //!
 //! Shapes, limits and messages are the service's own as botocore's model (2015-08-04) and captures
-//! of the service have them. Signatures are not verified.
+//! of the service have them. Where there are keys, a call needs a signature (`http/entry.rs`).
 
 mod describe;
 #[cfg(feature = "failpoints")]
@@ -22,10 +22,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use firehose_sigv4::Refusal;
 use serde::Deserialize;
 
 use super::body::{BodyError, BodyFrames, read_whole};
+use super::entry::{self, Caller, Denial, Why};
 use super::{ApiState, StreamInfo};
+use crate::config::Action;
 use crate::printable::printable_json;
 use violations::Violations;
 
@@ -85,6 +88,14 @@ impl Operation {
                 )));
             }
         })
+    }
+
+    /// What a key must be for to ask for it.
+    const fn action(self) -> Action {
+        match self {
+            Self::PutRecord | Self::PutRecordBatch => Action::Put,
+            _ => Action::Describe,
+        }
     }
 
     const fn name(self) -> &'static str {
@@ -152,10 +163,36 @@ impl ApiError {
     }
 }
 
+impl From<Denial> for ApiError {
+    /// All are 400, as the service answers them.
+    fn from(denial: Denial) -> Self {
+        let kind = match &denial.why {
+            Why::Signature(Refusal::Missing) => "MissingAuthenticationTokenException",
+            Why::Signature(Refusal::Incomplete(_)) => "IncompleteSignatureException",
+            Why::Signature(Refusal::SessionToken) | Why::UnknownKey => {
+                "UnrecognizedClientException"
+            }
+            Why::Signature(_) | Why::WrongSecret => "InvalidSignatureException",
+            Why::NotGranted { operation, stream } => {
+                let id = denial.key.as_deref().unwrap_or_default();
+                let message = format!(
+                    "User: arn:aws:iam::{ACCOUNT}:user/{id} is not authorized to perform: firehose:{operation} on \
+                     resource: arn:aws:firehose:{}:{ACCOUNT}:deliverystream/{stream} because no identity-based policy \
+                     allows the firehose:{operation} action (see `streams` and `actions` of its [[http.key]])",
+                    describe::DEFAULT_REGION
+                );
+                return Self::client("AccessDeniedException", message);
+            }
+        };
+        Self::client(kind, denial.why.to_string())
+    }
+}
+
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         let message = error.to_string();
         match error {
+            BodyError::Forged(_) => Self::client("InvalidSignatureException", message),
             BodyError::Busy | BodyError::GaveWay => Self::slow_down(&message),
             BodyError::TimedOut { .. } => Self {
                 status: StatusCode::REQUEST_TIMEOUT,
@@ -228,7 +265,17 @@ fn respond(answer: Result<String, ApiError>) -> Response {
 }
 
 async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, ApiError> {
-    let frames = BodyFrames::new(head, body, state);
+    let mut frames = BodyFrames::new(head, body, state);
+    let caller = match state.keys.signed(head, state.clock.now_ms()) {
+        Ok((caller, check)) => {
+            frames.expect(check);
+            caller
+        }
+        Err(denial) => {
+            frames.discard().await;
+            return Err(denial.into());
+        }
+    };
     let headers = &head.headers;
     let operation = match Operation::of(headers).and_then(|operation| {
         check_media_type(headers)?;
@@ -244,6 +291,7 @@ async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, A
         .await
         .map_err(|error| match error {
             BodyError::TooLarge { .. } => operation.too_large(),
+            BodyError::Forged(refusal) => state.keys.denied(refusal.into(), &caller).into(),
             error => {
                 state.turned_away(None, &error);
                 error.into()
@@ -251,10 +299,10 @@ async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, A
         })?;
     state.let_in();
     let answer = match operation {
-        Operation::PutRecord => put::put_record(state, &body).await,
-        Operation::PutRecordBatch => put::put_record_batch(state, &body).await,
-        Operation::DescribeDeliveryStream => describe::describe(state, &body),
-        Operation::ListDeliveryStreams => describe::list(state, &body),
+        Operation::PutRecord => put::put_record(state, &caller, &body).await,
+        Operation::PutRecordBatch => put::put_record_batch(state, &caller, &body).await,
+        Operation::DescribeDeliveryStream => describe::describe(state, &caller, &body),
+        Operation::ListDeliveryStreams => describe::list(state, &caller, &body),
         Operation::Administrative(name) => Err(ApiError::client(
             "InvalidArgumentException",
             format!(
@@ -301,12 +349,18 @@ fn request_id() -> HeaderValue {
         .expect("hexadecimal digits and hyphens are valid in a header")
 }
 
-/// The stream a request names, which has been checked already.
+/// The stream a request names, which has been checked already. Who may not have it is not told whether it is there.
 fn stream<'a>(
     state: &'a ApiState,
+    caller: &Caller,
+    operation: Operation,
     name: Option<&BorrowedText<'_>>,
 ) -> Result<&'a StreamInfo, ApiError> {
     let name = name.map_or("", |text| &*text.0);
+    if !caller.may(operation.action(), name) {
+        let why = entry::not_granted(operation.name(), name);
+        return Err(state.keys.denied(why, caller).into());
+    }
     state
         .streams
         .get(name)

@@ -9,6 +9,7 @@ use axum::body::HttpBody as _;
 use axum::http::header::{CONTENT_ENCODING, EXPECT};
 use axum::http::request::Parts;
 use bytes::Bytes;
+use firehose_sigv4::{BodyCheck, Refusal};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,9 @@ pub(super) enum BodyError {
          its share: come again"
     )]
     GaveWay,
+    /// It is not the one that was signed.
+    #[error(transparent)]
+    Forged(#[from] Refusal),
 }
 
 /// A body as it arrives.
@@ -78,6 +82,8 @@ pub(super) struct BodyFrames {
     of_step: usize,
     /// The client waits for `100 Continue` before it sends the body.
     expects: bool,
+    /// What its signature says of it, until that is known to be true.
+    check: Option<BodyCheck>,
 }
 
 impl BodyFrames {
@@ -98,7 +104,19 @@ impl BodyFrames {
             step_awaited: Duration::ZERO,
             of_step: 0,
             expects: head.headers.contains_key(EXPECT),
+            check: None,
         }
+    }
+
+    /// Takes no other body than the one that was signed.
+    pub(super) fn expect(&mut self, check: Option<BodyCheck>) {
+        self.check = check;
+    }
+
+    /// Whether it was the one that was signed, now that all of it is here.
+    pub(super) fn verified(&mut self) -> Result<(), BodyError> {
+        let check = self.check.take();
+        Ok(check.map_or(Ok(()), BodyCheck::finish)?)
     }
 
     /// The body's length where the client announced it.
@@ -123,6 +141,9 @@ impl BodyFrames {
         self.step_awaited += begun.elapsed();
         if let Ok(Some(data)) = &piece {
             self.came(data.len());
+            if let Some(check) = &mut self.check {
+                check.update(data);
+            }
         }
         piece
     }
@@ -164,16 +185,18 @@ impl BodyFrames {
         self.hold.grow_to(bytes).await
     }
 
-    /// What the body holds, now that all of it is here.
-    pub(super) fn into_hold(mut self) -> Hold {
+    /// What the body holds, now that all of it is here. Nobody gets it of a body that was not signed.
+    pub(super) fn into_hold(mut self) -> Result<Hold, BodyError> {
+        self.verified()?;
         self.hold.is_whole();
-        self.hold
+        Ok(self.hold)
     }
 
     /// Gives back what is held and throws away what is left, within bounds, so that the client gets to read the
     /// answer.
     pub(super) async fn discard(mut self) {
         self.hold.give_back();
+        self.check = None;
         if self.expects || self.announced().is_some_and(|length| length > DISCARD_MAX) {
             return;
         }
@@ -190,6 +213,22 @@ impl BodyFrames {
         }
     }
 
+    /// The same; but where only the body proves who has sent it, that is made sure of, since the answer is for nobody else.
+    pub(super) async fn discard_verified(mut self) -> Result<(), BodyError> {
+        if self.check.as_ref().is_none_or(BodyCheck::has_proof) {
+            self.discard().await;
+            return Ok(());
+        }
+        self.hold.give_back();
+        let max = usize::try_from(DISCARD_MAX).unwrap_or(usize::MAX);
+        let mut left = max;
+        while let Some(data) = self.next().await? {
+            let rest = left.checked_sub(data.len());
+            left = rest.ok_or(BodyError::TooLarge { max })?;
+        }
+        self.verified()
+    }
+
     /// The body gives way: it is no longer told to, and only what comes within a moment is still read.
     fn hurry(&mut self) {
         self.visitor.gives_way = CancellationToken::new();
@@ -204,7 +243,7 @@ pub(super) async fn read_whole(
     max: usize,
 ) -> Result<(Bytes, Hold), BodyError> {
     match gather(&mut frames, max).await {
-        Ok(whole) => Ok((whole, frames.into_hold())),
+        Ok(whole) => Ok((whole, frames.into_hold()?)),
         Err(error) => {
             frames.discard().await;
             Err(error)

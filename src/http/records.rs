@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use firehose_json::{self as text, Texts};
@@ -16,8 +17,9 @@ use super::bodies::Hold;
 use super::body::{BodyError, BodyFrames};
 use super::content::{BODY_BYTES_MAX, ContentError};
 use super::decoding::{BodyRecords, ContentKind, Decoding};
+use super::entry::{self, Caller, Why};
 use super::{ApiState, StreamInfo, json};
-use crate::config::StreamSettings;
+use crate::config::{Action, StreamSettings};
 use crate::source::{Intake, PutBatch, are_too_many_texts};
 
 /// What `Retry-After` says, in seconds.
@@ -36,36 +38,31 @@ pub(super) async fn put(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let frames = BodyFrames::new(&head, body, &state);
-    let Some(stream) = state.streams.get(&name) else {
-        frames.discard().await;
-        return unknown_stream(&state, &name);
+    let mut frames = BodyFrames::new(&head, body, &state);
+    let (caller, check) = match state.keys.plain(&head, state.clock.now_ms()) {
+        Ok(entered) => entered,
+        Err(denial) => {
+            frames.discard().await;
+            return denial.into_response();
+        }
     };
-    let Some(intake) = &stream.intake else {
-        frames.discard().await;
-        return no_door(&name, &stream.settings);
+    frames.expect(check);
+    let announced = frames.announced();
+    let offered = Offer::of(&state, &head, &caller, &name, announced);
+    let (offer, decoding) = match offered {
+        Ok(offered) => offered,
+        Err(refused) => {
+            return match frames.discard_verified().await {
+                Ok(()) => refused.into_response(&state, &caller),
+                Err(error) => body_refused(&state, &caller, &name, error),
+            };
+        }
     };
-    let encoding = head
-        .headers
-        .get(CONTENT_ENCODING)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let announced = frames
-        .announced()
-        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    let at_most = announced.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
-    let content_type = head.headers.get(CONTENT_TYPE);
-    let kind = ContentKind::of(content_type.map_or(b"", HeaderValue::as_bytes));
-    let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
-        frames.discard().await;
-        return unsupported_encoding(encoding);
-    };
-    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-        frames.discard().await;
-        return failed(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &ContentError::TooLarge.to_string(),
-        );
-    }
+    let Offer {
+        stream,
+        intake,
+        kind,
+    } = offer;
     let received = receive(frames, decoding, kind).await;
     if received.is_ok() {
         state.let_in();
@@ -84,11 +81,91 @@ pub(super) async fn put(
                 ContentKind::Lines => advice(stream, &batches),
                 ContentKind::Json => None,
             };
-            hand_over(stream, &**intake, batches, warning).await
+            hand_over(stream, intake, batches, warning).await
         }
         Err(Unreceived::Content(error)) => content_failed(&error),
-        Err(Unreceived::Body(error)) => {
-            state.turned_away(Some(&name), &error);
+        Err(Unreceived::Body(error)) => body_refused(&state, &caller, &name, error),
+    }
+}
+
+/// What a request is for, as far as its head tells.
+struct Offer<'s> {
+    stream: &'s StreamInfo,
+    intake: &'s dyn Intake,
+    kind: ContentKind,
+}
+
+/// Why its body is of no use.
+enum Refusing {
+    /// Whoever sent it may not.
+    Why(Why),
+    /// Something else.
+    Answer(Box<Response>),
+}
+
+impl Refusing {
+    fn answer(answer: Response) -> Self {
+        Self::Answer(Box::new(answer))
+    }
+
+    fn into_response(self, state: &ApiState, caller: &Caller) -> Response {
+        match self {
+            Self::Why(why) => state.keys.denied(why, caller).into_response(),
+            Self::Answer(answer) => *answer,
+        }
+    }
+}
+
+impl<'s> Offer<'s> {
+    /// Of a body of as many bytes as are announced, with what decodes it.
+    fn of(
+        state: &'s ApiState,
+        head: &Parts,
+        caller: &Caller,
+        name: &str,
+        announced: Option<u64>,
+    ) -> Result<(Self, Decoding), Refusing> {
+        if !caller.may(Action::Put, name) {
+            return Err(Refusing::Why(entry::not_granted("PutRecord", name)));
+        }
+        let Some(stream) = state.streams.get(name) else {
+            return Err(Refusing::answer(unknown_stream(state, name)));
+        };
+        let Some(intake) = stream.intake.as_deref() else {
+            return Err(Refusing::answer(no_door(name, &stream.settings)));
+        };
+        let value = |header| {
+            head.headers
+                .get(header)
+                .map_or(&b""[..], HeaderValue::as_bytes)
+        };
+        let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let at_most = announced.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
+        let encoding = value(CONTENT_ENCODING);
+        let kind = ContentKind::of(value(CONTENT_TYPE));
+        let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
+            return Err(Refusing::answer(unsupported_encoding(encoding)));
+        };
+        if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+            let error = ContentError::TooLarge.to_string();
+            let answer = failed(StatusCode::PAYLOAD_TOO_LARGE, &error);
+            return Err(Refusing::answer(answer));
+        }
+        let offer = Self {
+            stream,
+            intake,
+            kind,
+        };
+        Ok((offer, decoding))
+    }
+}
+
+/// The answer where a body did not come whole, or is not the one that was signed.
+fn body_refused(state: &ApiState, caller: &Caller, name: &str, error: BodyError) -> Response {
+    match error {
+        BodyError::Forged(refusal) => state.keys.denied(refusal.into(), caller).into_response(),
+        error => {
+            state.turned_away(Some(name), &error);
             body_failed(&error)
         }
     }
@@ -120,13 +197,18 @@ async fn receive(
 ) -> Result<(Vec<PutBatch>, Hold), Unreceived> {
     let (decoding, received) = match decode(&mut frames, decoding).await {
         Ok(decoded) => decoded,
-        Err(error) => {
+        Err(error @ Unreceived::Body(_)) => {
             frames.discard().await;
             return Err(error);
         }
+        Err(error @ Unreceived::Content(_)) => {
+            frames.discard_verified().await?;
+            return Err(error);
+        }
     };
+    frames.verified()?;
     if received == 0 && kind == ContentKind::Lines {
-        return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
+        return Ok((Vec::new(), frames.into_hold()?)); // no bytes are no records, whatever their encoding
     }
     let batches = match decoding.finish()?.into_records() {
         BodyRecords::Lines(lines) => lines.finish()?,
@@ -136,7 +218,7 @@ async fn receive(
             checked.batches()
         }
     };
-    Ok((batches, frames.into_hold()))
+    Ok((batches, frames.into_hold()?))
 }
 
 /// Decodes a body as it comes; with it how many bytes came.
@@ -284,6 +366,7 @@ fn body_failed(error: &BodyError) -> Response {
         BodyError::TooLarge { .. } => failed(StatusCode::PAYLOAD_TOO_LARGE, &message),
         BodyError::TimedOut { .. } => failed(StatusCode::REQUEST_TIMEOUT, &message),
         BodyError::Broken(_) => failed(StatusCode::BAD_REQUEST, &message),
+        BodyError::Forged(_) => failed(StatusCode::UNAUTHORIZED, &message),
         BodyError::Busy | BodyError::GaveWay => {
             let answer = failed(StatusCode::SERVICE_UNAVAILABLE, &message);
             with(answer, RETRY_AFTER, RETRY_AFTER_SECONDS)

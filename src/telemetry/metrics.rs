@@ -7,6 +7,7 @@ mod coordination;
 mod described;
 mod fields;
 mod level;
+mod refused;
 mod transform;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use catalog::CatalogMetrics;
 pub use coordination::CoordinationMetrics;
 use described::{DESCRIPTIONS, MetricKind, name};
 pub use level::{Counted, Lag, LevelGauge};
+pub use refused::RefusedRequests;
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
@@ -362,6 +364,7 @@ mod tests {
             .call
             .record(Duration::from_micros(80));
         metrics.connections().set(1.0);
+        RefusedRequests::new(&metrics).count("missing");
         let mut fields = FieldTally::default();
         for fate in FieldFate::ALL {
             fields.add(fate, Some("a"), 1);

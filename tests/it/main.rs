@@ -41,6 +41,7 @@ mod glue;
 mod guests;
 mod hostile;
 mod house;
+mod keys;
 mod kinesis;
 mod lanes;
 mod learned;

@@ -9,7 +9,7 @@ use super::PutError;
 use crate::config;
 
 /// The file that `run` reads when it is told of no other.
-const CONFIG_FILE: &str = "firehose.toml";
+pub(super) const CONFIG_FILE: &str = "firehose.toml";
 /// Where a daemon listens whose file says nothing else.
 const DEFAULT_URL: &str = "http://127.0.0.1:4585";
 
@@ -41,7 +41,9 @@ fn of_url(url: &str) -> Result<String, PutError> {
     };
     let full = full.trim_end_matches('/');
     if full.contains('@') {
-        return Err(wrong("it names a user, whom the daemon does not ask for"));
+        return Err(wrong(
+            "it names a user; a key is said by FIREHOSE_KEY_ID and FIREHOSE_KEY_SECRET",
+        ));
     }
     let parsed: Uri = full.parse().map_err(|error| wrong(&format!("{error}")))?;
     if parsed.scheme().is_none() || parsed.host().is_none_or(str::is_empty) {

@@ -136,7 +136,11 @@ async fn run_with(args: &PutArgs, input: String) -> (Result<(), PutError>, Strin
 async fn run_telling(args: &PutArgs, input: String) -> (Result<(), PutError>, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let result = match address::find(args.url.as_deref(), None) {
-        Ok(url) => send(args, &url, Cursor::new(input), None, &mut out, &mut err).await,
+        Ok(url) => {
+            let authorization = None;
+            let daemon = Daemon { url, authorization };
+            send(args, &daemon, Cursor::new(input), None, &mut out, &mut err).await
+        }
         Err(error) => Err(error),
     };
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -34,7 +34,13 @@ impl Table<'_> {
         matches!(value, Some(DeValue::Table(_)))
     }
 
-    /// The same where it is a string.
+    /// Whether the value of a key is a list with nothing in it; it does not become a known key.
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.entries.get(key).map(toml::Spanned::get_ref);
+        matches!(value, Some(DeValue::Array(elements)) if elements.is_empty())
+    }
+
+    /// Whether the value of a key is a string; it does not become a known key.
     pub fn is_string(&self, key: &str) -> bool {
         let value = self.entries.get(key).map(toml::Spanned::get_ref);
         matches!(value, Some(DeValue::String(_)))

@@ -78,7 +78,6 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     let file_place = table.place_of("secret_access_key_file");
     let id = table.name_text("access_key_id", NAME_MAX);
     let secret = table.name_text("secret_access_key", NAME_MAX);
-    let named = crate::config::path::path(table, "secret_access_key_file");
     let fault = |place, message: &str, help: &str| {
         table
             .file
@@ -102,25 +101,26 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
             "add access_key_id",
         );
     }
-    let from_file = named.and_then(|named| {
-        let path = base.join(named);
-        match crate::config::bounded::read_bounded(&path, SECRET_MAX) {
-            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            Ok(_) => {
-                fault(
-                    file_place,
-                    &format!("{} is empty", path.display()),
-                    "it holds the secret",
-                );
-                None
-            }
-            Err(cause) => {
-                let message = format!("{} cannot be read: {cause}", path.display());
-                let help = "a relative path starts at the folder of the config file";
-                fault(file_place, &message, help);
-                None
-            }
-        }
-    });
-    (id, secret.or(from_file).map(Secret))
+    let from_file = secret_file(table, "secret_access_key_file", base);
+    (id, secret.map(Secret).or(from_file))
+}
+
+/// The secret in the file that `key` names, without white space around it.
+pub fn secret_file(table: &mut Table<'_>, key: &'static str, base: &Path) -> Option<Secret> {
+    let place = table.place_of(key);
+    let path = base.join(crate::config::path::path(table, key)?);
+    let (message, help) = match crate::config::bounded::read_bounded(&path, SECRET_MAX) {
+        Ok(text) if !text.trim().is_empty() => return Some(Secret(text.trim().to_owned())),
+        Ok(_) => (
+            format!("{} is empty", path.display()),
+            "it holds the secret",
+        ),
+        Err(cause) => (
+            format!("{} cannot be read: {cause}", path.display()),
+            "a relative path starts at the folder of the config file",
+        ),
+    };
+    let fault = Diagnostic::fault(place, message);
+    table.file.report(fault.help(help));
+    None
 }

@@ -9,10 +9,11 @@ use super::{ACCOUNT, ApiError, BorrowedText, Operation, Violations, parse, strea
 use crate::config::{
     Asked, AwsSource, BufferingSettings, ColumnRules, StoreSettings, StreamSettings, StreamType,
 };
+use crate::http::entry::{self, Caller};
 use crate::http::{ApiState, StreamInfo};
 
 /// The region in ARNs where the destination names none.
-const DEFAULT_REGION: &str = "us-east-1";
+pub(super) const DEFAULT_REGION: &str = "us-east-1";
 /// How many names a listing has without `Limit`.
 const LIST_DEFAULT: usize = 10;
 
@@ -37,8 +38,15 @@ struct List<'a> {
 }
 
 /// `ListDeliveryStreams`: the answer's JSON.
-pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
-    let request: List<'_> = parse(Operation::ListDeliveryStreams, body)?;
+///
+/// A key sees the streams that it may have described; the service would refuse one that is not for all of them.
+pub(super) fn list(state: &ApiState, caller: &Caller, body: &[u8]) -> Result<String, ApiError> {
+    let operation = Operation::ListDeliveryStreams;
+    if !caller.may_at_all(operation.action()) {
+        let why = entry::not_granted(operation.name(), "*");
+        return Err(state.keys.denied(why, caller).into());
+    }
+    let request: List<'_> = parse(operation, body)?;
     let mut violations = Violations::default();
     violations.check_limit(request.limit);
     let start = request
@@ -66,8 +74,9 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
     let mut names = state
         .streams
         .range::<str, _>((after, Bound::Unbounded))
-        .filter(|(_, stream)| {
-            wanted.is_none_or(|wanted| wanted == aws_source(stream).stream_type.word())
+        .filter(|(name, stream)| {
+            caller.may(operation.action(), name)
+                && wanted.is_none_or(|wanted| wanted == aws_source(stream).stream_type.word())
         })
         .map(|(name, _)| name.as_str());
     let page: Vec<&str> = names.by_ref().take(limit).collect();
@@ -76,14 +85,15 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
 }
 
 /// `DescribeDeliveryStream`: the answer's JSON.
-pub(super) fn describe(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
-    let request: Describe<'_> = parse(Operation::DescribeDeliveryStream, body)?;
+pub(super) fn describe(state: &ApiState, caller: &Caller, body: &[u8]) -> Result<String, ApiError> {
+    let operation = Operation::DescribeDeliveryStream;
+    let request: Describe<'_> = parse(operation, body)?;
     let mut violations = Violations::default();
     let name = request.delivery_stream_name.as_ref();
     violations.check_name("deliveryStreamName", name.map(|text| &*text.0));
     violations.check_limit(request.limit);
     violations.into_result()?;
-    let stream = stream(state, name)?;
+    let stream = stream(state, caller, operation, name)?;
     let mut description = description(stream);
     // There is one destination: a page after it is empty.
     if request.exclusive_start_destination_id.is_some() {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::put::{put_record, put_record_batch};
 use crate::clock::Clock;
 use crate::config;
+use crate::http::entry::Caller;
 use crate::http::{ApiState, Limits, StreamInfo};
 use crate::position::Sequence;
 use crate::registry::registry;
@@ -92,9 +93,9 @@ pub fn api_body(body: &[u8]) {
     STATE.with(|(state, taken)| {
         for is_batch in [false, true] {
             let answer = if is_batch {
-                ready(put_record_batch(state, body))
+                ready(put_record_batch(state, &Caller::default(), body))
             } else {
-                ready(put_record(state, body))
+                ready(put_record(state, &Caller::default(), body))
             };
             let taken = taken.take();
             match answer {

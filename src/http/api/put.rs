@@ -19,6 +19,7 @@ use super::describe::aws_source;
 use super::{ApiError, BorrowedText, Operation, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::content::BATCH_BYTES_MAX;
+use crate::http::entry::Caller;
 use crate::http::{ApiState, StreamInfo};
 use crate::position::Sequence;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
@@ -98,8 +99,13 @@ impl<'de> Visitor<'de> for ReadEntries {
 }
 
 /// `PutRecord`: the answer's JSON.
-pub(super) async fn put_record(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
-    let request: PutRecord<'_> = parse(Operation::PutRecord, body)?;
+pub(super) async fn put_record(
+    state: &ApiState,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<String, ApiError> {
+    let operation = Operation::PutRecord;
+    let request: PutRecord<'_> = parse(operation, body)?;
     let mut violations = Violations::default();
     let mut batch = PutBatch::default();
     check_name(&mut violations, request.delivery_stream_name.as_ref());
@@ -114,7 +120,12 @@ pub(super) async fn put_record(state: &ApiState, body: &[u8]) -> Result<String, 
         }
     }
     violations.into_result()?;
-    let stream = stream(state, request.delivery_stream_name.as_ref())?;
+    let stream = stream(
+        state,
+        caller,
+        operation,
+        request.delivery_stream_name.as_ref(),
+    )?;
     let accepted = append(stream, batch).await?;
     Ok(format!(
         r#"{{"RecordId":"{:016x}","Encrypted":false}}"#,
@@ -123,8 +134,13 @@ pub(super) async fn put_record(state: &ApiState, body: &[u8]) -> Result<String, 
 }
 
 /// `PutRecordBatch`: the answer's JSON.
-pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
-    let request: PutRecordBatch<'_> = parse(Operation::PutRecordBatch, body)?;
+pub(super) async fn put_record_batch(
+    state: &ApiState,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<String, ApiError> {
+    let operation = Operation::PutRecordBatch;
+    let request: PutRecordBatch<'_> = parse(operation, body)?;
     let mut violations = Violations::default();
     check_name(&mut violations, request.delivery_stream_name.as_ref());
     match &request.records {
@@ -153,7 +169,12 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
     if batch.data.len() > BATCH_BYTES_MAX {
         return Err(batch_too_large());
     }
-    let stream = stream(state, request.delivery_stream_name.as_ref())?;
+    let stream = stream(
+        state,
+        caller,
+        operation,
+        request.delivery_stream_name.as_ref(),
+    )?;
     if stream.settings.takes_apart() && are_too_many_texts(std::slice::from_ref(&batch)) {
         return Err(too_many_texts(&stream.name));
     }

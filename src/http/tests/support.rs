@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, DestinationSettings, FormatSettings, PartitioningSettings, StreamSettings,
+    BufferingSettings, DestinationSettings, FormatSettings, HttpKey, PartitioningSettings,
+    StreamSettings,
 };
 use crate::destination::FolderSettings;
 use crate::format::{Compression, Delimiter, JsonSettings};
@@ -205,6 +206,15 @@ impl Server {
 
     /// With streams of these settings, all on one intake.
     pub(crate) async fn of(streams: Vec<StreamSettings>, limits: Limits) -> Self {
+        Self::for_keys(streams, limits, &[]).await
+    }
+
+    /// The same, for those who have one of these keys.
+    pub(crate) async fn for_keys(
+        streams: Vec<StreamSettings>,
+        limits: Limits,
+        keys: &[HttpKey],
+    ) -> Self {
         let memory = Memory::new();
         let metrics = Arc::new(Metrics::new().unwrap());
         let streams = streams.into_iter().map(|settings| StreamInfo {
@@ -216,7 +226,8 @@ impl Server {
             settings,
         });
         let clock = Clock::manual(1_700_000_100_000);
-        let state = Arc::new(ApiState::new(streams, clock, metrics.clone(), limits));
+        let state = ApiState::new(streams, clock, metrics.clone(), limits);
+        let state = Arc::new(state.with_keys(keys));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -258,7 +269,7 @@ impl Server {
         self.ask("POST", "/streams/clicks/records", &[], body).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], "").await
     }
 

@@ -119,13 +119,15 @@ pub(super) mod name {
     pub(in crate::telemetry::metrics) const COERCED_FIELDS: &str =
         "firehose_coerced_field_records_total";
     pub(in crate::telemetry::metrics) const SCHEMA_DRIFT: &str = "firehose_schema_drift";
+    pub(in crate::telemetry::metrics) const REFUSED_REQUESTS: &str =
+        "firehose_http_refused_requests_total";
     pub(in crate::telemetry::metrics) const CONNECTIONS: &str = "firehose_http_connections";
     pub(in crate::telemetry::metrics) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 64] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 65] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -188,6 +190,7 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 64] = [
     (name::NULLED_FIELDS, MetricKind::Counter, Unit::Count, "Records in which a column is null because a value does not fit."),
     (name::COERCED_FIELDS, MetricKind::Counter, Unit::Count, "Records with a value of another kind than its column, which takes it all the same, by the column's path."),
     (name::SCHEMA_DRIFT, MetricKind::Gauge, Unit::Count, "1 while a sample of the records shows a field that no column takes, or a column that gets no values any more, by path and kind; 0 once that is over."),
+    (name::REFUSED_REQUESTS, MetricKind::Counter, Unit::Count, "Requests refused because they came without a key, with a wrong one, or with one that is not for what they ask, by reason."),
     (name::CONNECTIONS, MetricKind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, MetricKind::Gauge, Unit::Count, "1; the label names the version."),
 ];

@@ -1,4 +1,4 @@
-//! The servers of the tests that come as packages of Node, installed once under `target/`.
+//! The servers and clients of the tests that come as packages of Node, installed once under `target/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,12 @@ use super::fetched::fetched;
 use super::needs::lacks;
 
 /// What is installed; a changed list installs anew.
-const PACKAGES: &[&str] = &["dynalite@4.0.0", "kinesalite@3.3.3", "kinesis-local@0.6.2"];
+const PACKAGES: &[&str] = &[
+    "@aws-sdk/client-firehose@3.1169.0",
+    "dynalite@4.0.0",
+    "kinesalite@3.3.3",
+    "kinesis-local@0.6.2",
+];
 
 /// A file of an installed package. Installs them first where they are missing.
 pub fn package(file: &str) -> PathBuf {

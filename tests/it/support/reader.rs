@@ -16,6 +16,10 @@ const FILES: [&str; 7] = [
 @
 [http]
 @
+[[http.key]]
+id = "a"
+secret = "0123456789abcdef"
+@
 [stream.NAME]
 @
 [stream.NAME.source]

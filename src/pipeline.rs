@@ -231,8 +231,7 @@ async fn run_with(
     for sealed in &recovered.sealed {
         waiting.add(sealed, context.clock.moment_of(sealed.arrival_ms));
     }
-    let mut shards = recovered.shards.values();
-    let has_ended = held.is_some() && shards.all(|state| state.ended);
+    let has_ended = held.is_some() && recovered.shards.values().all(|state| state.ended);
     let mut protocol = match &held {
         None => Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed),
         Some((_, listed)) => Protocol::taken_over(recovered.shards, Listed::objects(listed)),

@@ -26,7 +26,7 @@ const COLUMNS: &str = r#"{"columns":["version:int","account_id","interface_id","
 "delimiter":" ","null":"-"}"#;
 
 /// Reports nanoseconds a record of both, medians of as many rounds.
-pub fn compare(
+pub(crate) fn compare(
     out: &mut impl std::io::Write,
     engine: &Engine,
     root: &Path,
@@ -63,7 +63,7 @@ fn parser() -> anyhow::Result<Parser> {
     let settings = loaded
         .config
         .streams
-        .into_iter()
+        .into_values()
         .next()
         .and_then(|it| it.parser);
     Ok(Parser::of(settings.context("the stream has no parser")?))

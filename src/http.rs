@@ -253,9 +253,10 @@ impl ApiState {
         }
     }
 
-    /// What is said of a stream that is not there.
-    fn no_such_stream(&self, name: &str) -> String {
+    /// What is said of a stream that is not there, with the nearest name of those that may be told.
+    fn no_such_stream(&self, name: &str, may_be_told: impl Fn(&str) -> bool) -> String {
         let names = self.streams.keys().map(String::as_str);
+        let names = names.filter(|name| may_be_told(name));
         let hint = match nearest(name, names) {
             Some(near) => format!("; did you mean {near}?"),
             None => String::new(),

@@ -205,16 +205,23 @@ impl Snippet {
     }
 }
 
+/// Keys that are none of ours, or hold no secret, though somebody may think so.
+const TAKEN_FOR_SECRETS: [&str; 6] = ["password", "pass", "token", "key", "api_key", "access_key"];
+
 /// The line without what follows a key that says that its value is a secret, and without passwords in URLs.
 fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
     let lower = line.to_ascii_lowercase();
     let user = lower.find("endpoint").filter(|_| line.contains('@'));
-    // No key of ours is called so, but somebody may have thought it was.
-    let other = ["password", "token"];
-    let other = other
-        .iter()
-        .any(|word| lower.trim_start().starts_with(word));
-    let other = other.then_some(0);
+    let is_key = |at: usize, word: &str| {
+        let before = lower[..at].chars().next_back();
+        before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_')
+            && lower[at + word.len()..].trim_start().starts_with('=')
+    };
+    let other = TAKEN_FOR_SECRETS.iter().filter_map(|word| {
+        let mut found = lower.match_indices(word);
+        found.find_map(|(at, word)| is_key(at, word).then_some(at))
+    });
+    let other = other.min();
     let secret = lower.find("secret").or(other).or(user);
     let equals = secret.and_then(|at| Some(at + line[at..].find('=')?));
     match equals {

@@ -24,8 +24,8 @@ pub(super) async fn listen(address: SocketAddr, has_keys: bool) -> anyhow::Resul
             tracing::info!(
                 %address,
                 "listening beyond this machine: whoever has a key may write records, and whoever reaches it read what \
-                 is shown of them; nothing is encrypted, so that tokens can be overheard on the way, and signatures \
-                 cannot be used for anything else"
+                 is shown of them; nothing is encrypted, so that tokens can be overheard on the way, and what is \
+                 signed can be read, and sent again while its signature lasts"
             );
         } else {
             tracing::info!(

@@ -1,13 +1,16 @@
 //! Who may come in, where the config has keys: requests to Firehose's API by their signature, those to the plain endpoint
 //! by a signature, a key's id and secret, or its secret as a token.
 //!
-//! All that can be said without the body is said before any of it is read. Of the keys only what they are checked with is
+//! All that can be said without the body is decided before any of it is read. Of the keys only what they are checked with is
 //! kept: neither answers nor the log have more of a secret than that it was wrong.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -17,6 +20,7 @@ use firehose_sigv4::{BodyCheck, Claim, Refusal, Request, SigningSecret};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::decoding::ContentKind;
 use super::json;
 use super::places::Visitor;
 use crate::config::{Action, Grant, HttpKey};
@@ -39,9 +43,17 @@ pub(super) struct Keys {
 struct Key {
     id: String,
     signing: SigningSecret,
-    /// SHA-256 of the secret.
-    hash: [u8; 32],
+    hash: SecretHash,
     grant: Grant,
+}
+
+/// SHA-256 of a secret. It is not shown: a short secret can be guessed from it.
+struct SecretHash([u8; 32]);
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretHash(…)")
+    }
 }
 
 /// Somebody who came in.
@@ -108,7 +120,7 @@ impl Keys {
             Arc::new(Key {
                 id: key.id.clone(),
                 signing: SigningSecret::new(&key.secret.0),
-                hash: Sha256::digest(key.secret.0.as_bytes()).into(),
+                hash: SecretHash(Sha256::digest(key.secret.0.as_bytes()).into()),
                 grant: key.grant.clone(),
             })
         };
@@ -119,10 +131,21 @@ impl Keys {
         }
     }
 
-    /// Lets in whoever has signed a request, if its body is the one that was signed. `now` is in ms since 1970.
+    /// Lets in whoever has signed a request to Firehose's API, if its body is the one that was signed. `now` is in ms since
+    /// 1970.
     pub(super) fn signed(
         &self,
         head: &Parts,
+        now: i64,
+    ) -> Result<(Caller, Option<BodyCheck>), Denial> {
+        self.signed_with(head, &[], now)
+    }
+
+    /// The same, where the signature must cover these headers, too.
+    fn signed_with(
+        &self,
+        head: &Parts,
+        covered: &[HeaderName],
         now: i64,
     ) -> Result<(Caller, Option<BodyCheck>), Denial> {
         let from = from(head);
@@ -136,6 +159,9 @@ impl Keys {
             let claim = Claim::read(&request, SERVICE, now.div_euclid(1000))?;
             let key = self.key(claim.access_key_id()).ok_or(Why::UnknownKey)?;
             known = Some(Arc::clone(key));
+            if let Some(name) = covered.iter().find(|name| !claim.covers(name.as_str())) {
+                return Err(Refusal::uncovered(name.as_str()).into());
+            }
             Ok(claim.check(&key.signing)?)
         };
         match check() {
@@ -144,7 +170,8 @@ impl Keys {
         }
     }
 
-    /// Lets in whoever has a secret, or has signed the request with one.
+    /// Lets in whoever has a secret, or has signed the request with one. What says which records a body is must be signed
+    /// then: else whoever overhears it could send other records.
     pub(super) fn plain(
         &self,
         head: &Parts,
@@ -152,7 +179,15 @@ impl Keys {
     ) -> Result<(Caller, Option<BodyCheck>), Denial> {
         let headers: Vec<_> = headers(head).collect();
         if self.keys.is_empty() || request(head, &headers).is_signed() {
-            return self.signed(head, now);
+            let kind = head.headers.get(CONTENT_TYPE);
+            let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
+            let is_json = ContentKind::of(kind) == ContentKind::Json;
+            let covered = [(CONTENT_TYPE, is_json), (CONTENT_ENCODING, true)];
+            let covered = covered
+                .into_iter()
+                .filter(|(name, matters)| *matters && head.headers.contains_key(name));
+            let covered: Vec<HeaderName> = covered.map(|(name, _)| name).collect();
+            return self.signed_with(head, &covered, now);
         }
         let from = from(head);
         match self.of_secret(head) {
@@ -213,7 +248,7 @@ impl Keys {
 impl Key {
     /// Whether this is the hash of its secret: in constant time.
     fn has(&self, hash: &[u8; 32]) -> bool {
-        self.hash.ct_eq(hash).into()
+        self.hash.0.ct_eq(hash).into()
     }
 }
 

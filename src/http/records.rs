@@ -48,6 +48,11 @@ pub(super) async fn put(
     };
     frames.expect(check);
     let announced = frames.announced();
+    // That says nothing of streams, so nobody need prove who they are to hear it.
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        frames.discard().await;
+        return content_failed(&ContentError::TooLarge);
+    }
     let offered = Offer::of(&state, &head, &caller, &name, announced);
     let (offer, decoding) = match offered {
         Ok(offered) => offered,
@@ -129,7 +134,7 @@ impl<'s> Offer<'s> {
             return Err(Refusing::Why(entry::not_granted("PutRecord", name)));
         }
         let Some(stream) = state.streams.get(name) else {
-            return Err(Refusing::answer(unknown_stream(state, name)));
+            return Err(Refusing::answer(unknown_stream(state, caller, name)));
         };
         let Some(intake) = stream.intake.as_deref() else {
             return Err(Refusing::answer(no_door(name, &stream.settings)));
@@ -146,11 +151,6 @@ impl<'s> Offer<'s> {
         let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
             return Err(Refusing::answer(unsupported_encoding(encoding)));
         };
-        if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-            let error = ContentError::TooLarge.to_string();
-            let answer = failed(StatusCode::PAYLOAD_TOO_LARGE, &error);
-            return Err(Refusing::answer(answer));
-        }
         let offer = Self {
             stream,
             intake,
@@ -323,8 +323,10 @@ fn no_door(name: &str, settings: &StreamSettings) -> Response {
     json(StatusCode::BAD_REQUEST, &json!({ "error": error }))
 }
 
-fn unknown_stream(state: &ApiState, name: &str) -> Response {
-    failed(StatusCode::NOT_FOUND, &state.no_such_stream(name))
+/// A near name is told to those only who may put there.
+fn unknown_stream(state: &ApiState, caller: &Caller, name: &str) -> Response {
+    let may = |other: &str| caller.may(Action::Put, other);
+    failed(StatusCode::NOT_FOUND, &state.no_such_stream(name, may))
 }
 
 fn unsupported_encoding(encoding: &[u8]) -> Response {

@@ -12,7 +12,7 @@ use super::{ApiState, json, stream};
 /// The versions, oldest first; none where the columns are declared or not known yet. 404 for a stream that is not there.
 pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(name): Path<String>) -> Response {
     let Some((_, status, _)) = state.shown().find(|(shown, ..)| *shown == name) else {
-        let error = state.no_such_stream(&name);
+        let error = state.no_such_stream(&name, |_| true);
         return json(StatusCode::NOT_FOUND, &json!({ "error": error }));
     };
     let versions = status.schema().into_iter();

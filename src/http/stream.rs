@@ -20,7 +20,7 @@ use crate::telemetry::{StreamMetrics, StreamStatus, TableAccount};
 /// The state of one stream; 404 for one that is not there.
 pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(name): Path<String>) -> Response {
     let Some((_, stream, metrics)) = state.shown().find(|(shown, ..)| *shown == name) else {
-        let error = state.no_such_stream(&name);
+        let error = state.no_such_stream(&name, |_| true);
         return json(StatusCode::NOT_FOUND, &json!({ "error": error }));
     };
     let shown = describe(&name, stream, metrics, state.streams.get(&name));

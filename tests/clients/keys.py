@@ -211,6 +211,10 @@ def plain(endpoint):
         check(name, seen[0] == 401 and "does not match" in seen[1], seen)
     seen = send(endpoint, target, {**headers, "Content-Encoding": "br"}, body)
     check("an encoding that was not signed", seen[0] == 401, seen)
+    target, headers, body = signed(endpoint, path, b"[1,2]\n", {})
+    for name, value in [("Content-Type", "application/json"), ("content-encoding", "gzip")]:
+        seen = send(endpoint, target, {**headers, name: value}, body)
+        check(f"an added {name}", seen[0] == 401 and f"'{name.lower()}' must be a 'SignedHeader'" in seen[1], seen)
     seen = send(endpoint, *signed(endpoint, path, b"{}", {"Content-Encoding": "gzip"}))
     check("a body that is not gzip, signed", seen[0] == 400 and "gzip" in seen[1], seen)
     seen = send(endpoint, *signed(endpoint, "/streams/orders/records", b"a\n", {}))

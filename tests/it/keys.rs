@@ -225,6 +225,10 @@ fn what_is_wrong_with_a_key_is_told_without_its_secret() {
             "unknown key \"password\"",
         ),
         (
+            "id = \"a\"\nsecret = \"0123456789abcdef\"\napi_key = \"0123456789abcdef\"",
+            "unknown key \"api_key\"",
+        ),
+        (
             "id = \"a\"\nsecret = \"0123456789abcdef\"\n[[http.key]]\nid = \"a\"\nsecret = \"1123456789abcdef\"",
             "two keys have the id \"a\"",
         ),
@@ -240,6 +244,15 @@ fn what_is_wrong_with_a_key_is_told_without_its_secret() {
         fs::write(site.path("short"), "0123456789\n").unwrap();
         let said = site.command(&["check"]).refused(2);
         assert!(said.contains(told), "{key}: {said}");
+        assert!(!said.contains("123456789"), "{key}: {said}");
+    }
+    // As somebody may have thought that keys are written.
+    for key in [
+        "key = \"0123456789abcdef\"",
+        "key = [{ id = \"a\", password = \"0123456789abcdef\" }]",
+    ] {
+        site.configure(&format!("{}\n[http]\n{key}\n", CLICKS.settings()));
+        let said = site.command(&["check"]).refused(2);
         assert!(!said.contains("123456789"), "{key}: {said}");
     }
 }

@@ -28,6 +28,8 @@ pub const SKEW_SECONDS: i64 = 5 * 60;
 /// How long a request may be valid whose signature stands in its query, in seconds: a week, as at AWS.
 pub const EXPIRES_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 
+/// Characters of a header's name that are told.
+const NAME_TOLD_MAX: usize = 64;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 const UNSIGNED: &[u8] = b"UNSIGNED-PAYLOAD";
@@ -111,6 +113,16 @@ pub enum Refusal {
     Body,
 }
 
+impl Refusal {
+    /// A header that is not signed, and must be. The client chose its name: so much of it is told.
+    pub fn uncovered(name: &str) -> Self {
+        let name: String = name.chars().take(NAME_TOLD_MAX).collect();
+        Self::Uncovered(format!(
+            "'{name}' must be a 'SignedHeader' in the AWS Authorization."
+        ))
+    }
+}
+
 /// The secret of a key, in the form that signatures are made with. It is not shown.
 #[derive(Clone)]
 pub struct SigningSecret(Hmac<Sha256>);
@@ -156,6 +168,8 @@ pub struct Claim {
     at: Instant,
     /// The canonical request up to the hash of the body.
     canonical: Vec<u8>,
+    /// The names of the headers that are signed, as they are written.
+    signed_headers: String,
     payload: Payload,
     signature: [u8; 32],
 }
@@ -186,6 +200,7 @@ impl Claim {
         Ok(Self {
             payload: payload(request, written.content_hash)?,
             canonical: canonical.0,
+            signed_headers: written.signed_headers,
             signature: written.signature,
             credential,
             at,
@@ -195,6 +210,11 @@ impl Claim {
     /// The id of the key whose secret is to be checked.
     pub fn access_key_id(&self) -> &str {
         &self.credential.access_key_id
+    }
+
+    /// Whether the signature covers a header of this name, in lower case.
+    pub fn covers(&self, name: &str) -> bool {
+        self.signed_headers.split(';').any(|signed| signed == name)
     }
 
     /// Checks the signature as far as the head goes. What is left of it is in the body.

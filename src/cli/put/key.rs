@@ -22,8 +22,15 @@ pub(super) fn find(
     config: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<HeaderValue>, PutError> {
-    let secret = environment(SECRET).map(Secret);
-    match (environment(ID), secret) {
+    // As in the config: one that is empty is not set.
+    let set = |name| environment(name).filter(|value| !value.is_empty());
+    let secret = set(SECRET).map(Secret);
+    match (set(ID), secret) {
+        (Some(id), _) if id.contains(':') => {
+            return Err(PutError::Usage(format!(
+                "{ID} has a colon, and no id has one"
+            )));
+        }
         (Some(id), Some(secret)) => return authorization(&id, &secret).map(Some),
         (None, None) => {}
         (Some(_), None) => {
@@ -100,6 +107,10 @@ mod tests {
         let both = [(ID, "me"), (SECRET, "mine")];
         assert_eq!(found("clicks", Some("box:1"), &both), some("me:mine"));
         assert_eq!(found("audit", None, &both), some("me:mine"));
+        let empty = [(ID, ""), (SECRET, "")];
+        assert_eq!(found("audit", None, &empty), some("audit:0123456789abcdef"));
+        let two = found("audit", None, &[(ID, "a:b"), (SECRET, "mine")]);
+        assert!(two.unwrap_err().contains("has a colon"));
         for one in both {
             assert!(found("audit", None, &[one]).unwrap_err().contains("is not"));
         }

@@ -17,7 +17,7 @@ const COLUMNS: [&[(&str, &str)]; 3] = [
     &[("took", "double"), ("id", "string")],
 ];
 
-/// A record as it is in the columns of this version of the table; what is null is left out.
+/// A record as it is in its partition and in the columns of this version of the table; what is null is left out.
 fn row(number: u64, version: usize) -> Value {
     let mut record = expected(number);
     let fields = record.as_object_mut().unwrap();
@@ -26,6 +26,7 @@ fn row(number: u64, version: usize) -> Value {
             .iter()
             .any(|(column, _)| column == name)
     });
+    fields.insert("part".to_owned(), json!(number / 60));
     match version {
         1 => record["user"]
             .as_object_mut()

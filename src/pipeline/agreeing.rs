@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Pipeline;
 use super::agreement::{ChainError, Heard, Proposing, SchemaAgreement};
 use super::event::Event;
+use super::followed::untakeable;
 use super::hurry::Hurry;
 use super::learning::{Held, Learning};
 use super::outputs::Outputs;
@@ -258,7 +259,16 @@ impl Pipeline {
             Ok(()) => {
                 let is_first = formats.history().is_empty();
                 let adopted = formats.adopt_agreed(versions);
-                let version = adopted.map_err(|fault| super::formats::to_be_mended(&fault))?;
+                let version = match (adopted, agreeing.agreement.standing()) {
+                    (Ok(version), _) => version,
+                    // Another config may take what this one does not. As where one machine reads alone, the columns of before
+                    // stay.
+                    (Err(fault), Some(standing)) if !is_first => {
+                        standing.failed(&untakeable(&fault), true);
+                        None
+                    }
+                    (Err(fault), _) => return Err(super::formats::to_be_mended(&fault)),
+                };
                 self.end_learning();
                 if version.is_some() {
                     if is_first || self.given.is_some() {

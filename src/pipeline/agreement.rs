@@ -160,18 +160,22 @@ impl SchemaAgreement {
 
     /// Begins to agree on columns that take what records have, one after the other.
     pub(super) fn propose(self: &Arc<Self>, learner: Learner, seen: Vec<Columns>) -> Proposing {
-        self.begin(Wanted::Seen(learner, seen))
+        let newest = self.known().versions.last().cloned();
+        self.begin(Wanted::Seen(learner, seen), newest)
     }
 
     /// Begins to agree on what the catalog has said, or to look what others have put. `None`: no table is followed.
     pub(super) fn propose_heard(self: &Arc<Self>, heard: Heard) -> Option<Proposing> {
-        let ours = self.known().ours.clone();
+        // Both of one moment: a version that is learned between them would never be looked at.
+        let (ours, newest) = {
+            let known = self.known();
+            (known.ours.clone(), known.versions.last().cloned())
+        };
         let wanted = self.table.as_ref()?.wanted(heard, ours);
-        Some(self.begin(Wanted::Table(wanted)))
+        Some(self.begin(Wanted::Table(wanted), newest))
     }
 
-    fn begin(self: &Arc<Self>, wanted: Wanted) -> Proposing {
-        let newest = self.known().versions.last().cloned();
+    fn begin(self: &Arc<Self>, wanted: Wanted, newest: Option<SchemaVersion>) -> Proposing {
         let stream = self.chain.stream().to_owned();
         Proposing {
             agreement: Arc::clone(self),

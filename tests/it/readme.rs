@@ -297,6 +297,7 @@ impl Session {
             .current_dir(self.dir.path())
             .env("PATH", std::env::join_paths(path).unwrap())
             .env("AWS_PAGER", "")
+            .env("CLICKS_SECRET", "clicks-secret-0123456789")
             .stdin(Stdio::null());
         command
     }

@@ -14,9 +14,19 @@ use crate::support::servers::Bucket;
 pub fn on_shipped(text: &str) -> Table {
     let mut config: Table = SHIPPED.parse().unwrap();
     let tables: Table = text.parse().unwrap();
-    for (name, tables) in tables["stream"].as_table().unwrap() {
-        let stream = config["stream"][name].as_table_mut().unwrap();
-        stream.extend(tables.as_table().unwrap().clone());
+    for (kind, of_kind) in tables {
+        let Value::Table(of_kind) = of_kind else {
+            panic!("{kind} is no table");
+        };
+        let own = config[&kind].as_table_mut().unwrap();
+        if kind == "stream" {
+            for (name, tables) in of_kind {
+                let stream = own[&name].as_table_mut().unwrap();
+                stream.extend(tables.as_table().unwrap().clone());
+            }
+        } else {
+            own.extend(of_kind);
+        }
     }
     config
 }

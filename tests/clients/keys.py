@@ -179,15 +179,15 @@ def by_hand(endpoint):
     turned = dict(reversed(headers.items()))
     check("its headers in another order", send(endpoint, target, turned, body)[0] == 200)
     other = body.replace("eA==", "eQ==")
+    date = headers["X-Amz-Date"]
+    other_date = date[:-2] + ("8Z" if date.endswith("9Z") else "9Z")
     for name, seen in [
         ("another body", send(endpoint, target, headers, other)),
         ("another path", send(endpoint, "/?a=b", headers, body)),
         ("another target", send(endpoint, target, {**headers, "X-Amz-Target": "Firehose_20150804.PutRecordBatch"}, body)),
-        ("another date", send(endpoint, target, {**headers, "X-Amz-Date": headers["X-Amz-Date"][:-2] + "9Z"}, body)),
+        ("another date", send(endpoint, target, {**headers, "X-Amz-Date": other_date}, body)),
     ]:
-        is_refused = seen[0] == 400 and "InvalidSignatureException" in seen[1]
-        # The last digit of the date may be 9 already.
-        check(name, is_refused or name == "another date" and headers["X-Amz-Date"].endswith("9Z"), seen)
+        check(name, seen[0] == 400 and "InvalidSignatureException" in seen[1], seen)
     wrong = signed(endpoint, "/", put, {"X-Amz-Target": "Firehose_20150804.PutRecord"}, service="kinesis")
     seen = send(endpoint, *wrong)
     check("another service", "scoped to correct service: 'firehose'" in seen[1], seen)
